@@ -161,11 +161,12 @@ def main():
             shuffle=False,  # the generator alone decides on the order
         )
     except KeyboardInterrupt:
-        # Not an accident but a wish: report on the epochs that are finished.
-        print()
-        if not history.history:
-            raise
         stopped = True
+        print()
+    # Ctrl-C is a wish, not an accident: report on the epochs that are finished.
+    if stopped and not history.history:
+        sys.exit("[INFO] stopped before the first epoch was finished: no report")
+    if stopped:
         print(f"[INFO] stopped after epoch {history.epoch[-1] + 1}")
     if args.model:
         with one_line_errors(), replacing(args.model) as part:

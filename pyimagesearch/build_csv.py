@@ -14,8 +14,8 @@ import numpy as np
 from tensorflow import keras
 
 from pyimagesearch.csv_rows import IMAGE_SHAPE, write_csvs
-from pyimagesearch.options import one_line_parser, seed, share
-from pyimagesearch.safe_files import check_writable, one_line_errors
+from pyimagesearch.options import one_line_parser, output_folder, seed, share
+from pyimagesearch.safe_files import one_line_errors
 
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/17/17flowers.tgz"
 SHA256 = "fe38a60f8b4a95e657551247d3e7d799a3fafcdbc595be504b12839967823d70"
@@ -68,7 +68,8 @@ def unpack(archive, folder):
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive}: can't be unpacked ({error})") from error
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{archive}: can't be unpacked ({reason})") from error
 
 
 def find_images(folder):
@@ -93,14 +94,15 @@ def find_images(folder):
         )
         labels = [path.parent.name for path in paths]
     for label in set(labels):
-        if re.search(r"[,\r\n]", label) or label != label.strip():
+        utf8 = label.encode(errors="ignore").decode()
+        if re.search(r"[,\r\n]", label) or not label == label.strip() == utf8:
             raise ValueError(
-                f"{folder}: the class name {label!r} can't stand in a CSV; rename the"
-                " folder, without comma, line break or spaces around it"
+                f"{folder}: the class name {label!r} can't stand in a CSV; rename that"
+                " folder, without comma, line break or spaces at its ends"
             )
     if len(set(labels)) < 2:
         raise ValueError(
-            f"{folder}: images of {len(set(labels))} classes, where two are needed;"
+            f"{folder}: images of {len(set(labels))} classes, but two are the least;"
             " put each class into a sub-folder of its own"
         )
     return paths, labels
@@ -149,7 +151,11 @@ def main():
         help="folder to take instead: Flowers-17's, or one sub-folder a class",
     )
     parser.add_argument(
-        "--output", metavar="DIR", default=".", help="folder for the CSVs"
+        "--output",
+        metavar="DIR",
+        type=output_folder,
+        default=".",
+        help="folder for the CSVs",
     )
     parser.add_argument(
         "--test-size", type=share, default=0.25, help="share of the testing CSV"
@@ -160,11 +166,16 @@ def main():
     args = parser.parse_args()
 
     with one_line_errors(), tempfile.TemporaryDirectory() as unpacked:
-        check_writable(args.output)
+        archive = args.archive
         if not args.images:
-            unpack(args.archive or download(), unpacked)
-        paths, labels = find_images(args.images or unpacked)
-        images = load_images(paths)
+            archive = archive or download()
+            unpack(archive, unpacked)
+        try:
+            paths, labels = find_images(args.images or unpacked)
+            images = load_images(paths)
+        except ValueError as error:
+            # The reader knows the archive, not the folder it was unpacked into.
+            raise ValueError(str(error).replace(unpacked, str(archive))) from error
         write_csvs(images, labels, args.output, args.test_size, args.seed)
 
 

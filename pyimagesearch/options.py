@@ -112,6 +112,15 @@ def backup_folder(text):
     return Path(text)
 
 
+def output_folder(text):
+    """Return the path, if files can be written into that folder, made later if need be."""
+    with _option_errors():
+        check_writable(text)
+    if Path(text).exists() and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is a file; name a folder")
+    return Path(text)
+
+
 def _writable_file(text):
     if Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"{text}: is a folder; name a file")

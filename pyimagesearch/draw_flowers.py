@@ -1,0 +1,472 @@
+"""Draw the two CSVs that ship: 17 kinds of flowers, 80 pictures of each.
+
+`python -m pyimagesearch.draw_flowers` draws them with numpy alone, from a seed, and
+`--sheet FILE.png` shows eight of each kind side by side. Every petal, stem, leaf and
+blade of grass is one call of `shape`; what makes a kind is its row in SPECIES.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from tensorflow import keras
+
+from pyimagesearch.csv_rows import write_csvs
+from pyimagesearch.options import one_line_parser, output_folder, plot_path, seed
+from pyimagesearch.safe_files import one_line_errors, replacing
+
+SIDE = 128  # pixels; halved at the end, which smooths the edges
+PICTURES_A_KIND = 80
+SHEET_ROWS = 8
+
+# Half the width of a shape, at even steps from its base to its tip.
+OUTLINES = {
+    "strap": [0.6, 0.9, 1.0, 1.0, 0.95, 0.8, 0.15],
+    "oval": [0.25, 0.6, 0.85, 1.0, 0.95, 0.7, 0.0],
+    "round": [0.2, 0.6, 0.9, 1.0, 1.0, 0.9, 0.6, 0.0],
+    "pointed": [0.3, 0.75, 1.0, 0.9, 0.65, 0.35, 0.0],
+    "drop": [0.12, 0.35, 0.6, 0.85, 1.0, 0.9, 0.5, 0.0],
+    "fan": [0.15, 0.45, 0.75, 0.95, 1.0, 0.95, 0.75, 0.3],
+    "bell": [0.35, 0.8, 0.95, 1.0, 0.95, 0.85, 0.95, 0.75],
+    "tube": [0.4, 0.5, 0.5, 0.5, 0.55, 0.9, 1.0, 0.6],
+    "goblet": [0.35, 0.85, 1.0, 1.0, 0.9, 0.7, 0.4, 0.0],
+    "disc": [0.0, 0.66, 0.87, 0.97, 1.0, 0.97, 0.87, 0.66, 0.0],
+    "blade": [1.0, 1.0, 0.9, 0.75, 0.5, 0.0],
+    "stem": [1.0, 0.9],
+}
+
+# Four tones from dark to light, then the least and the most pieces that lie around.
+GROUNDS = {
+    "grass": ("2c4a14 4a7424 6c9434 8aa850", 25, 70),
+    "leaves": ("16300e 2e5a1c 4a7c2e 7aa04c", 8, 26),
+    "soil": ("2c2018 5a4430 8a7258 a89880", 6, 40),
+    "shade": ("060a06 10180e 1c2a16 2c3a20", 3, 20),
+    "sky": ("5a8cc8 86aede b8d0ec e8eef4", 0, 3),
+    "blur": ("24401c 5c7c4c 94a084 b0a890", 0, 12),
+}
+
+
+class Whorl(NamedTuple):
+    """Petals of the same form around one point; lengths in radii of the flower."""
+
+    petals: object  # their number, evenly spread; or their angles, 90 being up
+    length: float
+    width: float  # half of it
+    outline: str
+    colours: str = ""  # "base-tip"; or "other", one more of the species' own
+    mark: str = ""  # a pattern and its colour
+    bend: float = 0.0  # how far the tips curl sideways, in half widths
+
+
+class Species(NamedTuple):
+    """One kind of flower."""
+
+    kind: str
+    colours: str  # "base-tip" of the petals: any of these, and often twice the usual
+    whorls: tuple  # from the back to the front
+    centre: str = ""  # disc, stamens or trumpet; its radius, dark and light colour
+    habit: str = "single"  # how the stem carries it; see `plant`
+    most: int = 3  # plants in a picture
+    size: tuple = (0.22, 0.52)  # the flower's radius, the picture's side being 1
+    tilt: tuple = (0, 60)  # degrees by which it faces away from the camera
+    leaves: str = "blade"  # their outline, or none
+    grounds: str = "grass leaves soil shade blur"
+
+
+# fmt: off
+SPECIES = [
+    Species("daffodil", "f2cf12-ffee55 f7e24a-fff59a e9d98a-fffbe6 f4c800-fbe030",
+            (Whorl(6, 1.0, 0.36, "pointed"), Whorl(3, 0.95, 0.38, "pointed")),
+            centre="trumpet 0.40 e89a08 f9b81c", most=3, size=(0.24, 0.5), tilt=(15, 75)),
+    Species("snowdrop", "cfd6c0-ffffff d9ddd2-f6f8ff",
+            (Whorl([232, 308], 1.0, 0.27, "drop"), Whorl([270], 0.66, 0.25, "oval", "dfe8d0-ffffff", "tip 4e8a2c"), Whorl([252, 288], 1.0, 0.25, "drop")),
+            habit="hanging", most=4, size=(0.24, 0.5), tilt=(0, 30), grounds="soil leaves shade grass blur shade"),
+    Species("lilyvalley", "dfe6cf-ffffff e6ead9-fbfff4",
+            (Whorl([235, 305], 1.1, 0.24, "tube"), Whorl([270], 1.0, 0.62, "bell")),
+            habit="spike", most=3, size=(0.075, 0.13), tilt=(0, 30), leaves="oval", grounds="leaves shade leaves grass"),
+    Species("bluebell", "5a55b8-8f8fe6 4a49a8-7a80dd 6d5cc0-a59be8 a87fb8-d8b5e5",
+            (Whorl([240, 300], 1.05, 0.2, "tube", bend=0.7), Whorl([270], 1.0, 0.34, "tube")),
+            habit="spike", most=3, size=(0.13, 0.22), tilt=(0, 40), grounds="grass leaves shade blur"),
+    Species("crocus", "7a44b0-b48ae0 5a2c98-8a5ccc 8458c0-c9b0f0 e9a90f-f8cf3c d8cfe0-ffffff",
+            (Whorl([55, 125], 0.98, 0.27, "goblet"), Whorl([72, 108], 1.0, 0.27, "goblet"), Whorl([80, 92, 101], 0.97, 0.07, "strap", "e07808-fca024"), Whorl([66, 114], 0.9, 0.27, "goblet", mark="veins 4a2080"), Whorl([90], 0.76, 0.3, "goblet", mark="veins 4a2080")),
+            habit="cup", most=5, size=(0.32, 0.7), tilt=(0, 50), grounds="soil grass leaves shade soil"),
+    Species("iris", "4a3a9c-8272d2 6a52b8-b6a2ec 7a2a78-b866b0 e6c950-fff0a0 8a4a20-c8843c cfcbe8-f6f4ff",
+            (Whorl([55, 125], 0.85, 0.4, "fan", "other", bend=0.5), Whorl([78, 102], 0.95, 0.36, "fan", "other"), Whorl([200, 340], 0.9, 0.26, "fan", mark="base e8b820", bend=0.6), Whorl([238, 302], 0.95, 0.3, "fan", mark="veins 301850"), Whorl([270], 1.05, 0.42, "fan", mark="base f0c020")),
+            most=2, size=(0.32, 0.52), tilt=(0, 35), grounds="grass leaves shade blur"),
+    Species("tigerlily", "d8480c-f47a1e e05a14-ff8c30 c63a10-ee6a38 e26a50-f69a80",
+            (Whorl(3, 1.0, 0.2, "pointed", mark="spots 4a1208", bend=0.7), Whorl([30, 150, 270], 1.0, 0.24, "pointed", mark="spots 4a1208", bend=-0.5)),
+            centre="stamens 0.8 d8782c 6a2408", most=4, size=(0.26, 0.52), tilt=(10, 60), grounds="grass leaves shade blur"),
+    Species("tulip", "e2a80c-f8dc30 e2a80c-f8dc30 c81e28-ee4a3c e87aa0-f8b6cc e8dcc0-ffffff d8541c-f6b030",
+            (Whorl([58, 122], 0.95, 0.36, "goblet"), Whorl([77, 103], 1.0, 0.38, "goblet"), Whorl([90], 0.9, 0.42, "goblet")),
+            habit="cup", most=6, size=(0.28, 0.7), tilt=(0, 60)),
+    Species("fritillary", "7a2a5a-a85a88 8a3a64-b87898 6a2450-94527c d8dcc0-f4f6e4",
+            (Whorl([248, 292], 0.98, 0.32, "bell", mark="chequer 3c1030"), Whorl([270], 1.0, 0.44, "bell", mark="chequer 3c1030")),
+            habit="hanging", most=3, size=(0.3, 0.6), tilt=(0, 35), grounds="grass leaves shade blur"),
+    Species("sunflower", "e8960c-fcc81c f0a808-ffdc3a d87c10-f4ac20",
+            (Whorl(19, 1.0, 0.13, "pointed"), Whorl(19, 0.9, 0.12, "pointed")),
+            centre="disc 0.48 2c1808 6a3a10", most=2, size=(0.28, 0.6), tilt=(0, 50), leaves="oval", grounds="sky leaves sky blur shade"),
+    Species("daisy", "d8d8dc-ffffff e0d8dc-fdf4f8 c0ccd8-eef4fc",
+            (Whorl(13, 1.0, 0.13, "strap"), Whorl(12, 0.95, 0.13, "strap")),
+            centre="disc 0.3 d89408 f4c81c", most=3, size=(0.22, 0.52), tilt=(0, 60), grounds="shade grass leaves blur"),
+    Species("coltsfoot", "e2b408-fbe02c ecc40c-fff04a d89c08-f2c420",
+            (Whorl(34, 1.0, 0.045, "strap"), Whorl(34, 0.92, 0.045, "strap"), Whorl(30, 0.8, 0.045, "strap")),
+            centre="disc 0.27 d09008 f0c020", most=4, size=(0.22, 0.52), tilt=(0, 60), leaves="none", grounds="soil soil leaves blur grass"),
+    Species("dandelion", "e0a408-fad820 e8b40c-ffe62c dc9808-f6c41c",
+            (Whorl(26, 1.0, 0.07, "strap"), Whorl(24, 0.88, 0.07, "strap"), Whorl(22, 0.74, 0.07, "strap"), Whorl(18, 0.58, 0.07, "strap"), Whorl(14, 0.42, 0.07, "strap"), Whorl(9, 0.27, 0.06, "strap")),
+            most=4, size=(0.22, 0.52), tilt=(0, 55), grounds="grass grass leaves shade blur"),
+    Species("cowslip", "9ab060-f4d828 a8b86a-f8e040 8ea854-eebc14",
+            (Whorl([245, 295], 1.0, 0.22, "tube"), Whorl([270], 1.0, 0.26, "tube"), Whorl([270], 0.68, 0.24, "oval", "7a9a48-c8d080")),
+            habit="umbel", most=3, size=(0.13, 0.24), tilt=(0, 40), grounds="grass leaves grass soil shade"),
+    Species("buttercup", "e0ac08-fde428 eab80c-fff03c d89c08-f8cc1c",
+            (Whorl(5, 1.0, 0.62, "fan"),),
+            centre="stamens 0.42 8c9818 eedc40", most=4, size=(0.22, 0.52), tilt=(0, 60)),
+    Species("windflower", "d4d8dc-ffffff d8dce8-f6f6ff d8c4dc-f8ecf8 bcd0c8-eefaf2",
+            (Whorl(6, 1.0, 0.34, "oval"), Whorl([20, 140, 260], 0.95, 0.34, "oval")),
+            centre="stamens 0.36 98a040 f0d838", most=3, size=(0.24, 0.52), tilt=(0, 60), grounds="leaves shade soil leaves grass"),
+    Species("pansy", "5a2a98-8a5ad0 e8b80c-fce040 d8d0e4-ffffff 8a1c50-c04880 4a48a8-8c90e0",
+            (Whorl([60, 120], 0.95, 0.52, "round", "other"), Whorl([12, 168], 0.88, 0.46, "round", mark="base 2a0c38"), Whorl([270], 0.95, 0.66, "round", mark="base 2a0c38")),
+            centre="disc 0.13 d8a010 f8e050", most=2, size=(0.28, 0.52), tilt=(0, 40), grounds="leaves soil shade grass blur"),
+]
+# fmt: on
+
+
+def rgb(colour):
+    """Return a colour such as "f8e050" as an array of red, green, blue from 0 to 1."""
+    return np.array([int(colour[k : k + 2], 16) for k in (0, 2, 4)]) / 255
+
+
+def direction(degrees):
+    """Return the unit vector at an angle: 0 is right, 90 up. In pictures, y grows down."""
+    angle = np.radians(degrees)
+    return np.array([np.cos(angle), -np.sin(angle)])
+
+
+def shape(
+    picture, origin, along, across, outline, base, tip, shade=0.25, bend=0.0, mark=None
+):
+    """Paint one shape into `picture`, an array of shape (SIDE, SIDE, 3), 0 to 1.
+
+    It reaches from `origin` by the vector `along` to its tip, and by `across` to both
+    sides wherever its outline is 1, all in pixels. Its colour goes from `base` to
+    `tip`, and gets darker by `shade` towards the sides. `mark` takes places in the
+    shape, t from base to tip and s from side to side, and returns how much of which
+    colour to put there.
+    """
+    reach = np.abs(across) * (1 + abs(bend)) + 1
+    ends = np.array([origin, origin + along])
+    left, top = np.maximum(np.floor(ends.min(0) - reach), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(ends.max(0) + reach), SIDE).astype(int)
+    area = along[0] * across[1] - along[1] * across[0]
+    if left >= right or top >= bottom or abs(area) < 1e-6:
+        return
+    x = np.arange(left, right) + 0.5 - origin[0]
+    y = np.arange(top, bottom)[:, None] + 0.5 - origin[1]
+    t = (x * across[1] - y * across[0]) / area
+    s = (y * along[0] - x * along[1]) / area - bend * t * t
+    half = np.interp(t, np.linspace(0, 1, len(outline)), outline, left=-1, right=-1)
+    # The distance to the outline in pixels makes the edge one pixel soft.
+    cover = np.clip((half - np.abs(s)) * abs(area) / np.hypot(*along) + 0.5, 0, 1)
+    colour = base + (tip - base) * np.clip(t, 0, 1)[..., None]
+    if mark:
+        amount, ink = mark(t, s)
+        colour = colour + (ink - colour) * amount[..., None]
+    sideways = np.clip(np.abs(s) / np.maximum(half, 0.05), 0, 1)
+    colour = colour * (1 - shade * sideways**2)[..., None]
+    window = picture[top:bottom, left:right]
+    window += (colour - window) * cover[..., None]
+
+
+def stroke(picture, start, end, width, colour, bend=0.0, outline="stem"):
+    """Paint a stem, a leaf or a blade of grass from one point to another."""
+    along = np.subtract(end, start)
+    across = along[::-1] * [1, -1] / np.hypot(*along) * width
+    colours = colour * 0.85, colour * 1.1
+    shape(picture, start, along, across, OUTLINES[outline], *colours, bend=bend)
+
+
+def disc(picture, middle, plane, radius, base, tip):
+    """Paint a round spot that lies in the plane of a flower."""
+    across, along = plane @ [radius, 0], plane @ [0, radius]
+    shape(picture, middle - along, 2 * along, across, OUTLINES["disc"], base, tip)
+
+
+def marking(text, rng):
+    """Return the `mark` for `shape` from a pattern and its colour, say "veins 4a2080"."""
+    if not text:
+        return None
+    name, ink = text.split()
+    spots = rng.uniform([0.1, -0.8], [0.75, 0.8], (14, 2))
+    amount = {
+        "chequer": lambda t, s: 0.65 * (np.sin(22 * t) * np.sin(8 * s + 0.8) > 0),
+        "veins": lambda t, s: 0.45 * np.cos(7 * s) ** 6 * (t < 0.8),
+        "base": lambda t, s: np.clip(2.2 - 5 * t - 2 * np.abs(s), 0, 1),
+        "tip": lambda t, s: 0.9 * np.exp(-(((t - 0.8) / 0.12) ** 2) - (s / 0.5) ** 2),
+        "spots": lambda t, s: np.clip(
+            sum(
+                np.exp(-(((t - a) / 0.035) ** 2) - ((s - b) / 0.16) ** 2)
+                for a, b in spots
+            ),
+            0,
+            0.9,
+        ),
+    }[name]
+    return lambda t, s: (amount(t, s), rgb(ink))
+
+
+def noise(rng, cells):
+    """Return smooth noise from 0 to 1, shape (SIDE, SIDE), with `cells` bumps a side."""
+    grid = rng.random((cells + 2, cells + 2))
+    place = np.arange(SIDE) * cells / SIDE
+    cell, part = place.astype(int), place % 1
+    part = part * part * (3 - 2 * part)
+    rows = grid[cell] + (grid[cell + 1] - grid[cell]) * part[:, None]
+    return rows[:, cell] + (rows[:, cell + 1] - rows[:, cell]) * part
+
+
+def blur(picture, passes):
+    """Return the picture out of focus: each pass averages every pixel with its neighbours."""
+    for _ in range(passes):
+        padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+        picture = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+    return picture
+
+
+def background(rng, ground):
+    """Return a picture of the ground alone, more or less out of focus."""
+    tones, least, most = GROUNDS[ground]
+    tones = np.array([rgb(tone) for tone in tones.split()]) * rng.uniform(0.85, 1.15, 3)
+    waves = rng.integers([2, 5, 14], [5, 12, 40])
+    level = sum(noise(rng, cells) / k for k, cells in enumerate(waves, 1))
+    level = (level - level.min()) / np.ptp(level)
+    steps = np.linspace(0, 1, len(tones))
+    picture = np.stack([np.interp(level, steps, tone) for tone in tones.T], axis=-1)
+    for _ in range(rng.integers(least, most)):
+        place = rng.uniform(-0.1, 1.1, 2) * SIDE
+        tone = rng.choice(tones) * rng.uniform(0.7, 1.25)
+        if ground == "grass" or rng.random() < 0.25:
+            step = direction(rng.normal(90, 28)) * rng.uniform(25, 90)
+            width, outline = rng.uniform(0.6, 3), "blade"
+        else:
+            step = direction(rng.uniform(0, 360)) * rng.uniform(10, 60)
+            width, outline = rng.uniform(3, 13), "pointed"
+        stroke(picture, place, place + step, width, tone, rng.normal(0, 2), outline)
+    # Other flowers further back, of any kind, are mere spots of colour.
+    for _ in range(rng.integers(0, 5) if rng.random() < 0.4 else 0):
+        palette = SPECIES[rng.integers(len(SPECIES))].colours
+        base, tip = (rgb(colour) for colour in rng.choice(palette.split()).split("-"))
+        plane = np.eye(2) * rng.uniform(3, 12) * [1, rng.uniform(0.4, 1)]
+        disc(picture, rng.uniform(0, SIDE, 2), plane, 1, base * 0.9, tip * 0.9)
+    return blur(picture, rng.integers(0, 14))
+
+
+def flower(picture, rng, species, middle, radius, turn=0.0):
+    """Paint one flower, whorl by whorl, tilted and spun at random.
+
+    `turn` is by how many degrees it leans, where its petals have an up and a down.
+    """
+    tilt, lean = np.radians(rng.uniform(*species.tilt)), rng.uniform(0, 360)
+    away, level = direction(lean), direction(lean + 90)
+    # From the flower's own plane to pixels: tilting it makes it shorter one way.
+    plane = radius * (np.outer(away, away) * np.cos(tilt) + np.outer(level, level))
+    light = rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)
+    own, other = rng.choice(species.colours.split(), 2)
+    for whorl in species.whorls:
+        angles, spin = whorl.petals, turn
+        if isinstance(angles, int):
+            angles, spin = np.arange(angles) * 360 / angles, rng.uniform(0, 360)
+        colours = {"": own, "other": other}.get(whorl.colours, whorl.colours)
+        base, tip = (rgb(colour) * light for colour in colours.split("-"))
+        mark = marking(whorl.mark, rng)
+        for angle in rng.permutation(angles):
+            angle = angle + spin + rng.normal(0, 4)
+            along = plane @ direction(angle) * whorl.length * rng.uniform(0.85, 1.08)
+            across = (
+                plane @ direction(angle + 90) * whorl.width * rng.uniform(0.85, 1.1)
+            )
+            glow = 1 + 0.14 * np.cos(np.radians(angle - 60)) + rng.normal(0, 0.06)
+            shape(
+                picture,
+                middle,
+                along,
+                across,
+                OUTLINES[whorl.outline],
+                base * glow,
+                tip * glow,
+                shade=0.35,
+                bend=whorl.bend * rng.uniform(0.3, 1.2),
+                mark=mark,
+            )
+    if species.centre:
+        towards = away * np.sin(tilt) * radius
+        centre(picture, rng, species.centre, middle, plane, towards, light)
+
+
+def centre(picture, rng, text, middle, plane, towards, light):
+    """Paint what stands in the middle of a flower and, tilted, leans `towards` a side."""
+    form, size, dark, bright = text.split()
+    size = float(size) * rng.uniform(0.85, 1.15)
+    dark, bright = rgb(dark) * light, rgb(bright) * light
+    if form == "disc":
+        disc(picture, middle, plane, size, dark, bright)
+        # Florets sit in the spiral of the golden angle (Vogel, 1979).
+        for k in range(40):
+            place = middle + plane @ direction(k * 137.5) * size * np.sqrt(k / 40)
+            tone = (dark, bright)[k % 2]
+            disc(picture, place, plane, size * 0.09, tone, tone)
+    elif form == "stamens":
+        for angle in rng.uniform(0, 360, 14):
+            step = plane @ direction(angle) * size * rng.uniform(0.4, 1) + towards * 0.2
+            stroke(picture, middle, middle + step, 0.8, dark)
+            disc(picture, middle + step, plane, 0.07, bright, bright)
+    elif form == "trumpet":
+        # Rings, one in front of the other, and the dark throat in the last one.
+        for step in np.linspace(0, 0.8, 7):
+            tone = dark + (bright - dark) * step
+            width = size * (0.8 + 0.4 * step**2)
+            disc(picture, middle + towards * step, plane, width, tone, tone * 0.9)
+        mouth = middle + towards * 0.8
+        disc(picture, mouth, plane, size * 0.78, dark * 0.6, dark * 0.95)
+
+
+def plant(picture, rng, species, place, radius):
+    """Paint leaves, a stem from below the picture to `place`, and the flower on it.
+
+    A cup stands on the stem, hanging flowers nod, an umbel is a bunch of them at one
+    point, a spike a row along the stem.
+    """
+    green = (
+        np.array([0.24, 0.42, 0.14]) * rng.uniform(0.6, 1.5) * rng.uniform(0.9, 1.1, 3)
+    )
+    foot = np.array([place[0] + rng.normal(0, 18), SIDE + 10])
+    thick = np.clip(radius * 0.09, 0.9, 3)
+    for _ in range(rng.integers(0, 4) if species.leaves != "none" else 0):
+        step = direction(rng.normal(90, 35)) * rng.uniform(40, 120)
+        width = rng.uniform(1.5, 4) if species.leaves == "blade" else rng.uniform(8, 18)
+        tone = green * rng.uniform(0.8, 1.2)
+        stroke(picture, foot, foot + step, width, tone, rng.normal(), species.leaves)
+    turn, bend = rng.normal(0, 18), rng.normal(0, 4)
+    if species.habit == "single":
+        stroke(picture, foot, place, thick, green, bend)
+        flower(picture, rng, species, place, radius, turn)
+    elif species.habit == "cup":
+        bottom = place + [0, 0.5 * radius]
+        stroke(picture, foot, bottom, thick, green, bend)
+        flower(picture, rng, species, bottom, radius, turn)
+    elif species.habit == "hanging":
+        top = place - [0, 0.5 * radius]
+        knee = top - [rng.normal(0, 0.3) * radius, 0.35 * radius]
+        stroke(picture, foot, knee, thick, green, bend)
+        stroke(picture, knee, top, thick * 0.7, green)
+        flower(picture, rng, species, top, radius, turn)
+    elif species.habit == "umbel":
+        stroke(picture, foot, place, thick, green, bend)
+        for turn in rng.normal(0, 55, rng.integers(4, 11)):
+            top = place + direction(270 + turn) * radius * rng.uniform(0.2, 0.7)
+            stroke(picture, place, top, 0.8, green * 1.2)
+            flower(picture, rng, species, top, radius, turn)
+    elif species.habit == "spike":
+        number = rng.integers(5, 10)
+        step = direction(90 + turn * 1.4) * radius * 1.15
+        side = rng.choice([-1, 1])
+        stroke(picture, foot, place + step * number / 2, thick, green)
+        for k in range(number):
+            turn = side * rng.uniform(10, 60) * (1 if rng.random() < 0.7 else -1)
+            knot = place + step * (k - number / 2)
+            top = knot + direction(270 + turn) * radius * 0.5
+            stroke(picture, knot, top, 0.7, green * 1.2)
+            # The flowers at the tip are the last to open.
+            size = radius * rng.uniform(0.8, 1.1) * (1 - 0.4 * k / number)
+            flower(picture, rng, species, top, size, turn * 0.5)
+
+
+def photograph(picture, rng):
+    """Return the picture as a camera would: light, contrast, focus, grain.
+
+    The result is uint8, shape (64, 64, 3).
+    """
+    across, down = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE))
+    x, y = direction(rng.uniform(0, 360)) * rng.uniform(0, 0.4)
+    picture = picture * (1 + x * across + y * down)[..., None]
+    picture = np.clip(picture * rng.uniform(0.9, 1.1, 3), 0, None)
+    picture = picture ** rng.uniform(0.7, 1.4) * rng.uniform(0.7, 1.25)
+    picture = blur(picture, rng.integers(0, 7))
+    picture = picture.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(1, 3))
+    picture = picture + rng.normal(0, rng.uniform(0, 0.025), picture.shape)
+    return np.round(np.clip(picture, 0, 1) * 255).astype("uint8")
+
+
+def draw(species, rng):
+    """Return one picture of a species, uint8, shape (64, 64, 3), 0 to 255."""
+    picture = background(rng, rng.choice(species.grounds.split()))
+    number = 1 + int(species.most * rng.random() ** 2)
+    radius = rng.uniform(*species.size) * SIDE / number**0.4
+    places = rng.uniform(0.15, 0.85, (number, 2)) * SIDE
+    if number == 1:
+        places = rng.normal(0.5, 0.11, (1, 2)) * SIDE
+    # What stands lower in the picture is nearer, and painted later.
+    for place in sorted(places, key=lambda place: place[1]):
+        plant(picture, rng, species, place, radius * rng.uniform(0.8, 1.2))
+    # Now and then some grass is in the way.
+    for _ in range(rng.integers(1, 7) if rng.random() < 0.4 else 0):
+        foot = np.array([rng.uniform(0, SIDE), SIDE])
+        step = direction(rng.normal(90, 25)) * rng.uniform(30, 120)
+        tone = np.array([0.3, 0.45, 0.15]) * rng.uniform(0.6, 1.5)
+        width, bend = rng.uniform(0.6, 3), rng.normal(0, 3)
+        stroke(picture, foot, foot + step, width, tone, bend, "blade")
+    return photograph(picture, rng)
+
+
+def draw_one(start, kind, number):
+    """Return picture `number` of SPECIES[kind] for a seed `start`; no others are needed."""
+    return draw(SPECIES[kind], np.random.default_rng([start, kind, number]))
+
+
+def draw_all(start):
+    """Return all images and their labels, kind after kind, and show the progress."""
+    progress = keras.utils.Progbar(len(SPECIES) * PICTURES_A_KIND, unit_name="picture")
+    images, labels = [], []
+    for kind, species in enumerate(SPECIES):
+        for number in range(PICTURES_A_KIND):
+            images.append(draw_one(start, kind, number))
+            labels.append(species.kind)
+            progress.add(1)
+    return images, labels
+
+
+def save_sheet(images, path):
+    """Save a contact sheet: a column a kind, its first pictures under its name."""
+    figure = Figure(figsize=(len(SPECIES), SHEET_ROWS), layout="constrained")
+    grid = figure.subplots(SHEET_ROWS, len(SPECIES))
+    for kind, species in enumerate(SPECIES):
+        grid[0, kind].set_title(species.kind)
+        for row in range(SHEET_ROWS):
+            grid[row, kind].imshow(images[kind * PICTURES_A_KIND + row])
+            grid[row, kind].axis("off")
+    with replacing(path) as part:
+        figure.savefig(part)
+
+
+def main():
+    parser = one_line_parser("Draw the two CSVs that ship.")
+    add = parser.add_argument
+    add(
+        "--output",
+        metavar="DIR",
+        type=output_folder,
+        default=".",
+        help="folder for the CSVs",
+    )
+    add("--seed", metavar="N", type=seed, default=42, help="same seed, same CSVs")
+    add("--sheet", metavar="FILE", type=plot_path, help="where to save a contact sheet")
+    args = parser.parse_args()
+
+    images, labels = draw_all(args.seed)
+    with one_line_errors():
+        if args.sheet:
+            save_sheet(images, args.sheet)
+        write_csvs(images, labels, args.output, seed=args.seed)
+
+
+if __name__ == "__main__":
+    main()
