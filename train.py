@@ -85,6 +85,32 @@ def csv_image_generator(inputPath, bs, lb, mode="train", aug=None):
                 images, labels = [], []
 
 
+def build_augmenter():
+    """Return what turns, zooms, shifts, shears and flips each image at random."""
+    return ImageDataGenerator(
+        rotation_range=20,
+        zoom_range=0.15,
+        width_shift_range=0.2,
+        height_shift_range=0.2,
+        shear_range=0.15,
+        horizontal_flip=True,
+        fill_mode="nearest",
+    )
+
+
+def build_model(classes, epochs):
+    """Return MiniVGGNet for 64x64 RGB images, compiled for that many epochs."""
+    model = MiniVGGNet.build(64, 64, 3, classes)
+    # The learning rate falls with every update t, as 0.01 / (1 + t * 0.01 / epochs).
+    learning_rate = InverseTimeDecay(0.01, decay_steps=1, decay_rate=0.01 / epochs)
+    model.compile(
+        optimizer=SGD(learning_rate, momentum=0.9),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
 def save_plot(history, path):
     """Draw loss and accuracy over the epochs of a History and save them at `path`."""
     epochs = [epoch + 1 for epoch in history.epoch]
@@ -121,27 +147,11 @@ def main():
     train_steps = max(1, len(train_labels) // args.batch_size)
     test_steps = max(1, len(test_labels) // args.batch_size)
 
-    aug = ImageDataGenerator(
-        rotation_range=20,
-        zoom_range=0.15,
-        width_shift_range=0.2,
-        height_shift_range=0.2,
-        shear_range=0.15,
-        horizontal_flip=True,
-        fill_mode="nearest",
-    )
+    aug = build_augmenter()
     train_gen = csv_image_generator(args.train_csv, args.batch_size, lb, aug=aug)
     test_gen = csv_image_generator(args.test_csv, args.batch_size, lb)
 
-    # The learning rate falls with every update t, as 0.01 / (1 + t * 0.01 / epochs).
-    model = MiniVGGNet.build(64, 64, 3, len(lb.classes_))
-    learning_rate = InverseTimeDecay(0.01, decay_steps=1, decay_rate=0.01 / args.epochs)
-    model.compile(
-        optimizer=SGD(learning_rate, momentum=0.9),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-
+    model = build_model(len(lb.classes_), args.epochs)
     history = History()
     callbacks = [history]
     if args.backup:

@@ -37,24 +37,22 @@ def parse_row(line, where):
     if not label or "\0" in label:
         raise ValueError(f"{where}: {label!r} is no label; a name belongs there")
 
-    # All values at once, from the digits in front of each comma: int() on one
-    # value after the other takes ten times as long. Subtracting "0" turns digits
-    # into 0 to 9 and, since uint8 wraps around, all other characters into more.
+    # All values at once, from up to three digits in front of each comma: calling int()
+    # value by value takes ten times as long. Subtracting "0" turns digits into 0 to 9
+    # and, since uint8 wraps around, any other character into more than 9.
     characters = np.frombuffer(b"," + values + b",", dtype="uint8")
     digits = characters - np.uint8(ord("0"))
-    ends = np.flatnonzero(digits > 9)
-    widths = np.diff(ends) - 1
-    ends = ends[1:]
-    pixels = (
-        digits[ends - 1]
-        + digits[ends - 2] * np.uint16(10) * (widths > 1)
-        + digits[ends - 3] * np.uint16(100) * (widths > 2)
-    )
+    commas = np.flatnonzero(characters == ord(","))
+    steps, ends = np.diff(commas), commas[1:]  # a step is a value and its comma
+    ones = digits[ends - 1]
+    tens = digits[ends - 2] * (steps > 2)
+    hundreds = digits[ends - 3] * (steps > 3)
+    pixels = ones + np.uint16(10) * tens + np.uint16(100) * hundreds
     if (
         len(pixels) == VALUES
-        and (characters[ends] == ord(",")).all()
-        and widths.min() >= 1
-        and widths.max() <= 3
+        and np.count_nonzero(digits > 9) == len(commas)
+        and ones.max() <= 9  # or else it is a comma, and nothing stands before it
+        and steps.max() <= 4
         and pixels.max() <= 255
     ):
         return label, pixels.astype("uint8").reshape(IMAGE_SHAPE)

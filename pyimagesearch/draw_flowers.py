@@ -83,7 +83,7 @@ SPECIES = [
             habit="hanging", most=4, size=(0.24, 0.5), tilt=(0, 30), grounds="soil leaves shade grass blur shade"),
     Species("lilyvalley", "dfe6cf-ffffff e6ead9-fbfff4",
             (Whorl([235, 305], 1.1, 0.24, "tube"), Whorl([270], 1.0, 0.62, "bell")),
-            habit="spike", most=3, size=(0.075, 0.13), tilt=(0, 30), leaves="oval", grounds="leaves shade leaves grass"),
+            habit="spike", most=3, size=(0.085, 0.15), tilt=(0, 30), leaves="oval", grounds="leaves shade leaves grass"),
     Species("bluebell", "5a55b8-8f8fe6 4a49a8-7a80dd 6d5cc0-a59be8 a87fb8-d8b5e5",
             (Whorl([240, 300], 1.05, 0.2, "tube", bend=0.7), Whorl([270], 1.0, 0.34, "tube")),
             habit="spike", most=3, size=(0.13, 0.22), tilt=(0, 40), grounds="grass leaves shade blur"),
@@ -110,7 +110,7 @@ SPECIES = [
             centre="disc 0.3 d89408 f4c81c", most=3, size=(0.22, 0.52), tilt=(0, 60), grounds="shade grass leaves blur"),
     Species("coltsfoot", "e2b408-fbe02c ecc40c-fff04a d89c08-f2c420",
             (Whorl(34, 1.0, 0.045, "strap"), Whorl(34, 0.92, 0.045, "strap"), Whorl(30, 0.8, 0.045, "strap")),
-            centre="disc 0.27 d09008 f0c020", most=4, size=(0.22, 0.52), tilt=(0, 60), leaves="none", grounds="soil soil leaves blur grass"),
+            centre="disc 0.3 b87808 f0c020", most=4, size=(0.22, 0.52), tilt=(0, 60), leaves="none", grounds="soil soil leaves blur grass"),
     Species("dandelion", "e0a408-fad820 e8b40c-ffe62c dc9808-f6c41c",
             (Whorl(26, 1.0, 0.07, "strap"), Whorl(24, 0.88, 0.07, "strap"), Whorl(22, 0.74, 0.07, "strap"), Whorl(18, 0.58, 0.07, "strap"), Whorl(14, 0.42, 0.07, "strap"), Whorl(9, 0.27, 0.06, "strap")),
             most=4, size=(0.22, 0.52), tilt=(0, 55), grounds="grass grass leaves shade blur"),
@@ -252,7 +252,7 @@ def background(rng, ground):
             width, outline = rng.uniform(3, 13), "pointed"
         stroke(picture, place, place + step, width, tone, rng.normal(0, 2), outline)
     # Other flowers further back, of any kind, are mere spots of colour.
-    for _ in range(rng.integers(0, 5) if rng.random() < 0.4 else 0):
+    for _ in range(rng.integers(1, 4) if rng.random() < 0.25 else 0):
         palette = SPECIES[rng.integers(len(SPECIES))].colours
         base, tip = (rgb(colour) for colour in rng.choice(palette.split()).split("-"))
         plane = np.eye(2) * rng.uniform(3, 12) * [1, rng.uniform(0.4, 1)]
@@ -345,7 +345,7 @@ def plant(picture, rng, species, place, radius):
         width = rng.uniform(1.5, 4) if species.leaves == "blade" else rng.uniform(8, 18)
         tone = green * rng.uniform(0.8, 1.2)
         stroke(picture, foot, foot + step, width, tone, rng.normal(), species.leaves)
-    turn, bend = rng.normal(0, 18), rng.normal(0, 4)
+    turn, bend = rng.normal(0, 15), rng.normal(0, 4)
     if species.habit == "single":
         stroke(picture, foot, place, thick, green, bend)
         flower(picture, rng, species, place, radius, turn)
@@ -388,9 +388,9 @@ def photograph(picture, rng):
     across, down = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE))
     x, y = direction(rng.uniform(0, 360)) * rng.uniform(0, 0.4)
     picture = picture * (1 + x * across + y * down)[..., None]
-    picture = np.clip(picture * rng.uniform(0.9, 1.1, 3), 0, None)
-    picture = picture ** rng.uniform(0.7, 1.4) * rng.uniform(0.7, 1.25)
-    picture = blur(picture, rng.integers(0, 7))
+    picture = np.clip(picture * rng.uniform(0.92, 1.08, 3), 0, None)
+    picture = picture ** rng.uniform(0.75, 1.3) * rng.uniform(0.75, 1.2)
+    picture = blur(picture, rng.integers(0, 6))
     picture = picture.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(1, 3))
     picture = picture + rng.normal(0, rng.uniform(0, 0.025), picture.shape)
     return np.round(np.clip(picture, 0, 1) * 255).astype("uint8")
@@ -403,12 +403,12 @@ def draw(species, rng):
     radius = rng.uniform(*species.size) * SIDE / number**0.4
     places = rng.uniform(0.15, 0.85, (number, 2)) * SIDE
     if number == 1:
-        places = rng.normal(0.5, 0.11, (1, 2)) * SIDE
+        places = rng.normal(0.5, 0.1, (1, 2)) * SIDE
     # What stands lower in the picture is nearer, and painted later.
     for place in sorted(places, key=lambda place: place[1]):
         plant(picture, rng, species, place, radius * rng.uniform(0.8, 1.2))
     # Now and then some grass is in the way.
-    for _ in range(rng.integers(1, 7) if rng.random() < 0.4 else 0):
+    for _ in range(rng.integers(1, 7) if rng.random() < 0.35 else 0):
         foot = np.array([rng.uniform(0, SIDE), SIDE])
         step = direction(rng.normal(90, 25)) * rng.uniform(30, 120)
         tone = np.array([0.3, 0.45, 0.15]) * rng.uniform(0.6, 1.5)
