@@ -600,13 +600,23 @@ def draw_all(start):
 
 def save_sheet(images, path):
     """Save a contact sheet: a column a kind, its first pictures under its name."""
-    figure = Figure(figsize=(len(SPECIES), SHEET_ROWS), layout="constrained")
-    grid = figure.subplots(SHEET_ROWS, len(SPECIES))
-    for kind, species in enumerate(SPECIES):
-        grid[0, kind].set_title(species.kind)
-        for row in range(SHEET_ROWS):
-            grid[row, kind].imshow(images[kind * PICTURES_A_KIND + row])
-            grid[row, kind].axis("off")
+    pictures = np.array(images).reshape(len(SPECIES), PICTURES_A_KIND, 64, 64, 3)
+    pictures = np.pad(
+        pictures[:, :SHEET_ROWS],
+        ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
+        constant_values=255,
+    )
+    # From (kind, row, y, x, colour) to one large image, rows by kinds.
+    sheet = np.concatenate(np.concatenate(pictures, axis=2), axis=0)
+    figure = Figure(figsize=(17, 8.5), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet)
+    names = [species.kind for species in SPECIES]
+    axes.set_xticks(66 * np.arange(len(names)) + 33, names, fontsize=12)
+    axes.xaxis.tick_top()
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     with replacing(path) as part:
         figure.savefig(part)
 
