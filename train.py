@@ -113,6 +113,9 @@ def build_model(classes, epochs):
 
 def save_plot(history, path):
     """Draw loss and accuracy over the epochs of a History and save them at `path`."""
+    if not history.epoch:
+        print("[INFO] the backup had all epochs already: nothing new to plot")
+        return
     epochs = [epoch + 1 for epoch in history.epoch]
     with plt.style.context("ggplot"):
         figure, (loss, accuracy) = plt.subplots(
@@ -173,14 +176,11 @@ def main():
     except KeyboardInterrupt:
         stopped = True
         print()
-    # Ctrl-C is a wish, not an accident: report on the epochs that are finished.
-    if stopped and not history.history:
-        sys.exit("[INFO] stopped before the first epoch was finished: no report")
     if stopped:
+        # Ctrl-C is a wish, not an accident: report on the epochs that are finished.
+        if not history.history:
+            sys.exit("[INFO] stopped before the first epoch was finished: no report")
         print(f"[INFO] stopped after epoch {history.epoch[-1] + 1}")
-    if args.model:
-        with one_line_errors(), replacing(args.model) as part:
-            model.save(part)
 
     # In eval mode these steps are one pass: each test image is predicted once.
     print("[INFO] evaluating network...")
@@ -194,11 +194,13 @@ def main():
         )
     )
 
-    if history.epoch:
-        with one_line_errors():
+    with one_line_errors():
+        try:
             save_plot(history, args.plot)
-    else:
-        print("[INFO] the backup had every epoch already: nothing new to plot")
+        finally:  # without a plot, the model is worth no less
+            if args.model:
+                with replacing(args.model) as part:
+                    model.save(part)
     if args.backup and not stopped:
         remove_backup(args.backup)
 

@@ -7,6 +7,7 @@ it was written, and files in the folder that are not ours.
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -38,12 +39,14 @@ def backup_callback(model, folder, steps_per_epoch):
 
     The model must be compiled; it backs up after each epoch. If the newest backup
     was cut, the one of the epoch before takes its place; if that is no better,
-    training starts anew. A backup of another network is a ValueError.
+    training starts anew. A backup of another network is a ValueError, a disk with too
+    little room for two backups an OSError.
     """
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     weights = folder / WEIGHTS
     model.optimizer.build(model.trainable_variables)
+    _check_room(model, folder)
     for name in (WEIGHTS, WEIGHTS + PREVIOUS):
         if not (folder / name).exists():
             continue
@@ -69,6 +72,15 @@ def backup_callback(model, folder, steps_per_epoch):
     return BackupAndRestore(
         str(folder), double_checkpoint=True, delete_checkpoint=False
     )
+
+
+def _check_room(model, folder):
+    variables = model.variables + model.optimizer.variables
+    needed = 2 * sum(4 * math.prod(variable.shape) for variable in variables)
+    there = sum(path.stat().st_size for path in folder.iterdir())
+    if shutil.disk_usage(folder).free + there < needed:
+        reason = f"two backups take {needed / 1e6:.0f} MB, more than the disk has free"
+        raise OSError(None, reason, str(folder))
 
 
 def remove_backup(folder):

@@ -1,6 +1,7 @@
 """A backup survives whatever a kill leaves of it, and nothing else is touched."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,3 +102,10 @@ def test_only_the_backup_is_removed(backup):
     (backup / "diary.txt").write_text("mine")
     remove_backup(backup)
     assert [path.name for path in backup.iterdir()] == ["diary.txt"]
+
+
+def test_a_disk_without_room_is_said_before_training(tmp_path, monkeypatch):
+    usage = SimpleNamespace(free=100)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(OSError, match="more than the disk has free"):
+        train(tmp_path / "backup", 1)
