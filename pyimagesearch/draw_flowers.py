@@ -635,8 +635,8 @@ def main():
     add("--sheet", metavar="FILE", type=plot_path, help="where to save a contact sheet")
     args = parser.parse_args()
 
-    images, labels = draw_all(args.seed)
     with one_line_errors():
+        images, labels = draw_all(args.seed)
         if args.sheet:
             save_sheet(images, args.sheet)
         write_csvs(images, labels, args.output, seed=args.seed)

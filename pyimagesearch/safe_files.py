@@ -49,9 +49,9 @@ def check_writable(path):
 def one_line_errors():
     """Turn what a user can cause into one line on standard error and exit code 1.
 
-    That is an OSError or a ValueError raised in the block. Wrap it round the
-    steps that touch the user's files and nothing else: our own mistakes are to
-    keep their traceback.
+    That is an OSError or a ValueError raised in the block, or a Ctrl-C. Wrap it
+    round the steps that touch the user's files and nothing else: our own mistakes
+    are to keep their traceback.
     """
     try:
         yield
@@ -59,3 +59,5 @@ def one_line_errors():
         if isinstance(error, OSError) and error.filename is not None:
             error = f"{error.filename}: {error.strerror}"
         sys.exit(f"[ERROR] {error}")
+    except KeyboardInterrupt:
+        sys.exit("[INFO] stopped before it was finished")
