@@ -3,12 +3,15 @@
 import csv
 import re
 import signal
+import sys
 
 import numpy as np
 import pytest
 from conftest import csv_bytes, make_rows, run_script, start_script
 from sklearn.metrics import classification_report
 from tensorflow import keras
+
+import train
 
 PNG = b"\x89PNG"
 
@@ -92,12 +95,15 @@ def test_steps_are_as_in_the_tutorial(seeded):
     ],
 )
 def test_small_and_even_numbers_of_rows(
-    tmp_path, write_csv, train_labels, test_labels, batch_size
+    tmp_path, write_csv, monkeypatch, capsys, train_labels, test_labels, batch_size
 ):
     write_csv("train.csv", train_labels.split())
     write_csv("test.csv", test_labels.split())
-    options = f"-t train.csv -v test.csv -e 1 -b {batch_size}"
-    output = run_script(tmp_path, *options.split())
+    monkeypatch.chdir(tmp_path)
+    options = f"train.py -t train.csv -v test.csv -e 1 -b {batch_size}"
+    monkeypatch.setattr(sys, "argv", options.split())
+    train.main()
+    output = capsys.readouterr().out
     rows = len(test_labels.split())
     assert re.search(rf"weighted avg .* {rows}(\.0)?\n", output)
     assert (tmp_path / "plot.png").read_bytes().startswith(PNG)
