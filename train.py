@@ -5,7 +5,6 @@ on flowers17_testing.csv, and saves a plot of loss and accuracy as plot.png.
 """
 
 import math
-import sys
 
 import matplotlib
 
@@ -25,7 +24,7 @@ from pyimagesearch.check_csv import check_csvs
 from pyimagesearch.csv_rows import parse_row
 from pyimagesearch.minivggnet import MiniVGGNet
 from pyimagesearch.options import parse_args
-from pyimagesearch.safe_files import one_line_errors, replacing
+from pyimagesearch.safe_files import leave, one_line_errors, replacing
 
 
 def csv_image_generator(inputPath, bs, lb, mode="train", aug=None):
@@ -179,7 +178,7 @@ def main():
     if stopped:
         # Ctrl-C is a wish, not an accident: report on the epochs that are finished.
         if not history.history:
-            sys.exit("[INFO] stopped before the first epoch was finished: no report")
+            leave("[INFO] stopped before the first epoch was finished: no report")
         print(f"[INFO] stopped after epoch {history.epoch[-1] + 1}")
 
     # In eval mode these steps are one pass: each test image is predicted once.
@@ -209,4 +208,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("[INFO] stopped before there was anything to report")
+        leave("[INFO] stopped before there was anything to report")

@@ -1,4 +1,4 @@
-"""Files that are never left half-written, and errors that fit on one line."""
+"""Files that are never left half-written, and endings that fit on one line."""
 
 import os
 import sys
@@ -61,3 +61,15 @@ def one_line_errors():
         sys.exit(f"[ERROR] {error}")
     except KeyboardInterrupt:
         sys.exit("[INFO] stopped before it was finished")
+
+
+def leave(message):
+    """Print one line on standard error and end the process at once, exit code 1.
+
+    It is for a Ctrl-C while TensorFlow runs. Its threads may be inside the reader's
+    generator just then, and on the usual way out that can crash the interpreter.
+    """
+    print(message, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

@@ -153,7 +153,7 @@ def test_ctrl_c_before_the_first_epoch_is_a_goodbye(endless, tmp_path):
     wait_for(process, "Epoch 1/5000")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 1, errors
     assert errors.splitlines()[-1].startswith("[INFO] stopped before")
     assert "Traceback" not in errors and "precision" not in output
     assert not (tmp_path / "plot.png").exists()
