@@ -123,7 +123,8 @@ def save_plot(history, path):
         for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
             axes.plot(epochs, history.history[name], ".-", label=f"train_{name}")
             axes.plot(epochs, history.history[f"val_{name}"], ".-", label=f"val_{name}")
-            axes.legend()
+        loss.legend(loc="upper right")
+        accuracy.legend(loc="lower right")
         # The first validation losses of unscaled pixels are often above 100; on a
         # linear axis they would press all others flat.
         loss.set(
