@@ -1,6 +1,7 @@
 """Small CSVs of made-up images, and two ways to run a script on them."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def pair(write_csv):
     return write_csv("train.csv", labels), write_csv("test.csv", labels[:21], seed=1)
 
 
-def start_script(folder, *args, **options):
+def start_script(folder, *args):
     """Start train.py in `folder` as a reader would; return the running process."""
     return subprocess.Popen(
         [sys.executable, "-u", str(ROOT / "train.py"), *map(str, args)],
@@ -59,7 +60,8 @@ def start_script(folder, *args, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
