@@ -7,6 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+# A shell that runs the tests in the background has them, and all that they start,
+# ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # The tests of the download must not touch the reader's own ~/.keras.
 os.environ["KERAS_HOME"] = tempfile.mkdtemp()
 
@@ -60,8 +64,6 @@ def start_script(folder, *args):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that runs the tests in the background has them ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
