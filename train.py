@@ -22,6 +22,7 @@ from tensorflow.keras.preprocessing.image import ImageDataGenerator
 from pyimagesearch.backup import backup_callback, remove_backup
 from pyimagesearch.check_csv import check_csvs
 from pyimagesearch.csv_rows import parse_row
+from pyimagesearch.ctrl_c import StopOnCtrlC
 from pyimagesearch.minivggnet import MiniVGGNet
 from pyimagesearch.options import parse_args
 from pyimagesearch.safe_files import leave, one_line_errors, replacing
@@ -156,7 +157,7 @@ def main():
 
     model = build_model(len(lb.classes_), args.epochs)
     history = History()
-    callbacks = [history]
+    callbacks = [history, StopOnCtrlC()]
     if args.backup:
         with one_line_errors():
             callbacks.append(backup_callback(model, args.backup, train_steps))
