@@ -1,6 +1,6 @@
 """The command line of train.py, checked before anything is trained.
 
-Each function with an argument takes an option's text and returns its value, as
+Each function of a `text` takes what stands behind an option and returns its value, as
 argparse's `type=`; its ArgumentTypeError becomes argparse's one-line message.
 """
 
