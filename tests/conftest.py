@@ -49,11 +49,23 @@ def write_csv(tmp_path):
     return write
 
 
+@pytest.fixture(scope="session")
+def make_pair():
+    """A function that writes train.csv and test.csv, of three classes, to a folder."""
+
+    def make(folder, train_rows=40, test_rows=21):
+        for name, rows, seed in (("train", train_rows, 0), ("test", test_rows, 1)):
+            labels = [("rose", "iris", "lily", "rose")[k % 4] for k in range(rows)]
+            (folder / f"{name}.csv").write_bytes(csv_bytes(make_rows(labels, seed)))
+        return folder / "train.csv", folder / "test.csv"
+
+    return make
+
+
 @pytest.fixture
-def pair(write_csv):
+def pair(make_pair, tmp_path):
     """A training CSV of 40 rows and a testing CSV of 21, of three classes."""
-    labels = ["rose", "iris", "lily", "rose"] * 10
-    return write_csv("train.csv", labels), write_csv("test.csv", labels[:21], seed=1)
+    return make_pair(tmp_path)
 
 
 def start_script(folder, *args):
