@@ -1,1 +1,1 @@
-"""The network of train.py, and what the script needs that isn't the lesson."""
+"""The network of train.py, and everything the script needs that isn't the lesson."""

@@ -1,77 +1,106 @@
-"""The command line of train.py, checked before anything is trained.
-
-Each function of a `text` takes what stands behind an option and returns its value, as
-argparse's `type=`; its ArgumentTypeError becomes argparse's one-line message.
-"""
+"""The command lines: options checked first, and a user's errors told in one line."""
 
 import argparse
-import io
-from contextlib import contextmanager
+import functools
+import math
+import signal
+import sys
+import tempfile
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pyimagesearch.backup import check_backup_folder
-from pyimagesearch.csv_rows import TEST_CSV, TRAIN_CSV
-from pyimagesearch.safe_files import check_writable
+from pyimagesearch.csv_rows import InputError
+
+TRAIN_CSV = "flowers17_training.csv"
+TEST_CSV = "flowers17_testing.csv"
+SEEDS = (0, 2**32 - 1)  # as numpy takes them
 
 
 def parse_args():
-    """Return the options of train.py; without any, the run is the tutorial's."""
-    parser = one_line_parser("Train MiniVGGNet on images that come from a CSV file.")
-    add = parser.add_argument
+    """Parse the options of train.py; without any, the run is the tutorial's."""
+    parser = OneLineParser(description="Train MiniVGGNet on images from a CSV file.")
+    add = functools.partial(parser.add_argument, metavar="FILE")
     add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on")
     add("-v", "--test-csv", default=TEST_CSV, help="rows to validate and report on")
-    add("-e", "--epochs", type=positive_int, default=75, help="passes of training")
-    add("-b", "--batch-size", type=positive_int, default=32, help="rows in a batch")
-    add(
-        "-p",
-        "--plot",
-        type=plot_path,
-        default="plot.png",
-        help="where to save the plot",
-    )
-    add("-m", "--model", type=model_path, help="where to save the model, a .keras file")
-    add(
-        "--backup",
-        metavar="DIR",
-        type=backup_folder,
-        help="folder of backups, from which a run that was killed goes on",
-    )
+    positive = {"metavar": "N", "type": whole_number(1)}
+    add("-e", "--epochs", **positive, default=75, help="passes of training")
+    add("-b", "--batch-size", **positive, default=32, help="rows per batch")
+    add("-p", "--plot", type=picture_file, default="plot.png", help="the plot to save")
+    add("-m", "--model", type=file_ending_in(".keras"), help="the model to save")
+    weights = file_ending_in(".weights.h5")
+    add("--backup", type=weights, help="save each epoch there, and resume from it")
+    seed = whole_number(*SEEDS)
     add("--seed", metavar="N", type=seed, help="same seed, same numbers")
     return parser.parse_args()
 
 
-def one_line_parser(description):
-    """Return an ArgumentParser that shows defaults, and its errors as one line.
+def add_output_options(parser):
+    """Add --output and --seed, for a program that writes the two CSVs."""
+    add = parser.add_argument
+    add("--output", metavar="DIR", type=output_folder, default=".", help="for the CSVs")
+    seed = whole_number(*SEEDS)
+    add("--seed", metavar="N", type=seed, default=42, help="same seed, same CSVs")
 
-    Unless it is suppressed, argparse prints the whole usage above an error.
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser that shows defaults, and reports an error in one line."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=_HelpWithDefaults, **options)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action):
+        if action.default is None:  # don't show "(default: None)"
+            return action.help
+        return super()._get_help_string(action)
+
+
+def one_line_errors(main):
+    """Decorate a main() so that what its user got wrong ends in one line, exit code 1.
+
+    That is an InputError or an OSError; all other exceptions keep their traceback.
+    After Ctrl-C the process dies of SIGINT, so that a shell loop around it stops too.
     """
-    return argparse.ArgumentParser(
-        description=description,
-        usage=argparse.SUPPRESS,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+
+    @functools.wraps(main)
+    def wrapper():
+        try:
+            main()
+        except InputError as error:
+            sys.exit(f"[ERROR] {error}")
+        except OSError as error:
+            named = f"{error.filename}: {error.strerror}" if error.filename else error
+            sys.exit(f"[ERROR] {named}")
+        except KeyboardInterrupt:
+            print("\n[INFO] stopped", file=sys.stderr, flush=True)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
+
+    return wrapper
 
 
-def positive_int(text):
-    """Return a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+# Types for argparse, which reports an ArgumentTypeError together with the option.
 
 
-def seed(text):
-    """Return a whole number that numpy takes as a seed, 0 to 2**32 - 1."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from 0 to {2**32 - 1}"
-        )
-    return int(text)
+def whole_number(least, most=math.inf):
+    """Return a type for whole numbers from `least` to `most`."""
+
+    def parse(text):
+        if text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, {bounds}")
+
+    return parse
 
 
-def share(text):
-    """Return a number above 0 and below 1."""
+def fraction(text):
+    """Parse a number above 0 and below 1."""
     try:
         if 0 < float(text) < 1:
             return float(text)
@@ -80,59 +109,36 @@ def share(text):
     raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
 
 
-def plot_path(text):
-    """Return the path, if matplotlib can save a picture there."""
-    path = _writable_file(text)
-    try:
-        if not path.suffix:
-            raise ValueError("add a suffix such as .png")
-        # Only saving a figure shows what this matplotlib can do: for some formats
-        # it calls on programs that may not be installed.
-        figure = Figure()
-        figure.text(0, 0, "try")
-        figure.savefig(io.BytesIO(), format=path.suffix[1:])
-    except (ValueError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise argparse.ArgumentTypeError(f"{text}: {reason}") from None
-    return path
+def file_ending_in(*suffixes):
+    """Return a type for the path of a file that can be written and ends like this."""
+
+    def parse(text):
+        if not text.endswith(suffixes):
+            endings = ", ".join(suffixes)
+            raise argparse.ArgumentTypeError(f"{text}: must end in {endings}")
+        if Path(text).is_dir():
+            raise argparse.ArgumentTypeError(f"{text}: is a folder; name a file")
+        return _path_in(Path(text).resolve().parent, text)
+
+    return parse
 
 
-def model_path(text):
-    """Return the path, if Keras can save a model there."""
-    path = _writable_file(text)
-    if path.suffix != ".keras":
-        raise argparse.ArgumentTypeError(f"{text}: a model's name ends in .keras")
-    return path
-
-
-def backup_folder(text):
-    """Return the path, if the backups of a run can be kept there."""
-    with _option_errors():
-        check_backup_folder(text)
-    return Path(text)
+def picture_file(text):
+    """Parse the path of a picture in a format that matplotlib can save."""
+    formats = Figure().canvas.get_supported_filetypes().keys() - {"pgf"}  # needs LaTeX
+    return file_ending_in(*(f".{name}" for name in sorted(formats)))(text)
 
 
 def output_folder(text):
-    """Return the path, if files can be written into that folder, made later if need be."""
-    with _option_errors():
-        check_writable(text)
-    if Path(text).exists() and not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is a file; name a folder")
-    return Path(text)
+    """Parse the path of a folder that can be written to, or made."""
+    folder = Path(text).resolve()
+    return _path_in(folder if folder.exists() else folder.parent, text)
 
 
-def _writable_file(text):
-    if Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is a folder; name a file")
-    with _option_errors():
-        check_writable(text)
-    return Path(text)
-
-
-@contextmanager
-def _option_errors():
+def _path_in(folder, text):
     try:
-        yield
+        # Trying is the one test that holds for every kind of disk and user.
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = f"{error.filename}: {error.strerror}"
-        raise argparse.ArgumentTypeError(reason) from None
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
+    return Path(text)

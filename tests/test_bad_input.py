@@ -1,12 +1,13 @@
 """What a reader gets wrong is one line, before the first epoch, and costs no file."""
 
 import os
+import sys
 
 import pytest
 from conftest import csv_bytes, make_rows
 
 import train
-from pyimagesearch import check_csv
+from pyimagesearch import build_csv, check_csv, draw_flowers
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,8 @@ def nothing_is_trained(monkeypatch):
         (b",7\n", b",red\n", "'red'"),
         (b",7\n", b",\n", "''"),
         (b",7\n", b",\0\n", r"'\x00'"),
-        (b",7\n", b",\xff\n", r"'\\xff'"),
+        (b",7\n", b",\xff\n", "not UTF-8"),
+        (b",7\n", b",1e2\n", "'1e2'"),
         (b",7\n", b",99999999999999999999\n", "'99999999999999999999'"),
         (b"rose,7,", b"ros\xe9,7,", "not UTF-8"),
         (b"rose,7,", b",7,", "''"),
@@ -81,7 +83,7 @@ def test_a_file_without_permission(fail, pair):
 def test_a_single_class(fail, write_csv):
     path = write_csv("one.csv", ["rose"] * 3)
     message = fail(train, "-t", path, "-v", path)
-    assert f"{path}: 'rose' is its only class" in message
+    assert f"{path}: all rows are 'rose'" in message
 
 
 def test_a_test_label_that_training_lacks(fail, pair, write_csv):
@@ -103,7 +105,7 @@ def test_a_seed_is_one_that_numpy_takes(fail, value):
 
 @pytest.mark.parametrize(
     ("option", "path"),
-    [("-p", "no/plot.png"), ("-m", "no/m.keras"), ("--backup", "no/folder/at/all")],
+    [("-p", "no/p.png"), ("-m", "no/m.keras"), ("--backup", "no/b.weights.h5")],
 )
 def test_a_path_in_a_folder_that_does_not_exist(fail, option, path):
     assert path in fail(train, option, path)
@@ -112,40 +114,63 @@ def test_a_path_in_a_folder_that_does_not_exist(fail, option, path):
 @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs Linux")
 @pytest.mark.parametrize(
     ("option", "path"),
-    [("-p", "/proc/plot.png"), ("-m", "/proc/m.keras"), ("--backup", "/proc/backup")],
+    [
+        ("-p", "/proc/p.png"),
+        ("-m", "/proc/m.keras"),
+        ("--backup", "/proc/b.weights.h5"),
+    ],
 )
 def test_a_path_where_nobody_may_write(fail, option, path):
     assert path in fail(train, option, path)
 
 
-@pytest.mark.parametrize("path", ["plot.txt", "plot", "plot.keras"])
+@pytest.mark.parametrize("path", ["plot.txt", "plot", "plot.keras", "plot.pgf"])
 def test_a_plot_that_matplotlib_cannot_save(fail, path):
     assert path in fail(train, "-p", path)
 
 
-def test_a_model_that_is_not_in_the_format_of_keras(fail):
-    assert "m.h5: " in fail(train, "-m", "m.h5")
+def test_a_model_or_a_backup_in_a_format_that_keras_does_not_save(fail):
+    assert "m.h5: must end in .keras" in fail(train, "-m", "m.h5")
+    assert "b.h5: must end in .weights.h5" in fail(train, "--backup", "b.h5")
 
 
-@pytest.mark.parametrize(("option", "name"), [("-p", "x.png"), ("-m", "x.keras")])
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-p", "x.png"), ("-m", "x.keras"), ("--backup", "x.weights.h5")],
+)
 def test_a_folder_in_place_of_a_file(fail, tmp_path, option, name):
     (tmp_path / name).mkdir()
     assert f"{name}: is a folder" in fail(train, option, name)
 
 
-def test_a_file_in_place_of_a_backup_folder(fail, pair):
-    assert f"{pair[0]}: is a file" in fail(train, "--backup", pair[0])
+@pytest.mark.parametrize("module", [check_csv, build_csv, draw_flowers])
+def test_an_option_that_does_not_exist(fail, module):
+    assert "--nonsense" in fail(module, "--nonsense")
 
 
-def test_a_backup_folder_that_holds_something_else(fail, pair):
-    assert "'test.csv'" in fail(train, "--backup", ".")
+def test_help_shows_the_usage_and_only_the_defaults_that_exist(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit):
+        train.main()
+    output = capsys.readouterr().out
+    assert output.startswith("usage: train.py [-h]")
+    assert "(default: 75)" in output and "None" not in output
+
+
+def test_other_errors_keep_their_traceback(monkeypatch):
+    def parse_args():
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(train, "parse_args", parse_args)
+    with pytest.raises(ValueError, match="ours"):
+        train.main()
 
 
 def test_rows_sorted_by_label_draw_a_warning_and_no_more(write_csv, capsys):
     path = write_csv("sorted.csv", ["iris"] * 3 + ["rose"] * 3)
     check_csv.check_csvs(path, path)
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{path}: the rows stand sorted by label" in line and "shuf " in line
+    assert f"{path}: the rows are sorted by label" in line
 
 
 @pytest.mark.parametrize("labels", ["rose iris rose iris", "rose iris lily"])

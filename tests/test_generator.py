@@ -1,14 +1,19 @@
 """What csv_image_generator promises, over a grid of row counts and batch sizes."""
 
+import inspect
+import shutil
+import subprocess
+import sys
 import tracemalloc
 from itertools import islice
 
 import numpy as np
 import pytest
-from conftest import csv_bytes, make_rows
+from conftest import ROOT, csv_bytes, make_rows
 from sklearn.preprocessing import LabelBinarizer
+from tensorflow import keras
 
-from train import csv_image_generator
+from train import build_validation_data, csv_image_generator
 
 LABELS = ["rose", "iris", "lily"]
 LB = LabelBinarizer().fit(LABELS)
@@ -175,3 +180,61 @@ def test_a_batch_size_below_one_is_an_error(rows_csv, bs):
 def test_a_third_mode_is_an_error(rows_csv):
     with pytest.raises(ValueError, match="'test'"):
         next(csv_image_generator(rows_csv(1)[0], 1, LB, mode="test"))
+
+
+class RowRecorder(keras.Model):
+    """Learns nothing, and records the rows it is given, training and testing."""
+
+    def __init__(self):
+        super().__init__()
+        self.trained, self.tested = [], []
+
+    def train_step(self, data):
+        self.trained += [row.tobytes() for row in data[0].numpy()]
+        return {"loss": 0.0}
+
+    def test_step(self, data):
+        self.tested += [row.tobytes() for row in data[0].numpy()]
+        return {"loss": 0.0}
+
+
+@pytest.mark.parametrize("bs", [2, 3, 4, 7, 50])
+def test_each_validation_sees_each_row_once_in_order(rows_csv, bs):
+    path, images, _ = rows_csv(12)
+    rows = [image.tobytes() for image in images]
+    model = RowRecorder()
+    model.compile(loss="mse", run_eagerly=True)
+    epochs = 4
+    model.fit(
+        csv_image_generator(path, 5, LB),
+        steps_per_epoch=2,
+        validation_data=build_validation_data(path, bs, LB),
+        validation_steps=-(-12 // bs),
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+    )
+    assert model.tested == rows * epochs
+    assert model.trained == (rows * 4)[: 10 * epochs]
+
+
+def test_it_can_be_lifted_out_with_csv_rows_and_numpy_alone(rows_csv, tmp_path):
+    path, images, _ = rows_csv(3)
+    shutil.copy(ROOT / "pyimagesearch" / "csv_rows.py", tmp_path)
+    (tmp_path / "lifted.py").write_text(
+        "import sys\n"
+        "hidden = 'tensorflow keras sklearn matplotlib scipy pyimagesearch PIL'\n"
+        "sys.modules |= dict.fromkeys(hidden.split())  # importing them fails\n"
+        "import numpy as np\n"
+        "from csv_rows import parse_row\n"
+        + inspect.getsource(csv_image_generator)
+        + "class lb: classes_ = ['iris', 'lily', 'rose']\n"
+        f"batch, _ = next(csv_image_generator({str(path)!r}, 3, lb, 'eval'))\n"
+        "np.save('batch.npy', batch)\n"
+    )
+    subprocess.run([sys.executable, "-I", "-c", RUN_LIFTED], cwd=tmp_path, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "batch.npy"), images)
+
+
+# -I keeps the project out of the way, and so the folder has to be named.
+RUN_LIFTED = "import sys; sys.path.insert(0, '.'); import lifted"

@@ -1,13 +1,14 @@
-"""parse_row gives the numbers that are written, or a ValueError; never another number."""
+"""parse_row returns the numbers as written or raises an error; never another number."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyimagesearch.csv_rows import parse_row
+from pyimagesearch.csv_rows import InputError, parse_row
 
 VALUES = 64 * 64 * 3
 BYTES = st.integers(0, 255)
@@ -57,15 +58,45 @@ def test_spaces_around_a_value_do_not_matter(space, value, place):
 @pytest.mark.parametrize("place", [0, 5000, VALUES - 1])
 @pytest.mark.parametrize(
     "cell",
-    [b"256", b"300", b"-1", b"1.5", b"rose", b"", b"\0", b"1\0", b"\xff", b"9" * 25]
-    + [b"1 2", b"+5", b"0x1", b"1_0", b"1e1", b"\xd9\xa3", b"nan"],
+    [
+        b"256",
+        b"300",
+        b"-1",
+        b"1.5",
+        b"rose",
+        b"",
+        b"\0",
+        b"1\0",
+        b"4294967297",
+        b"9" * 25,
+    ]
+    + [b"1 2", b"0x1", b"1_0", b"1e1", b"\xd9\xa3", b"nan", b"it's"],
 )
 def test_anything_but_0_to_255_is_named(cell, place):
     with pytest.raises(ValueError) as error:
         parse_row(with_cell(cell, place), "flowers.csv, line 7")
     message = str(error.value)
     assert message.startswith("flowers.csv, line 7: value ") and "\n" not in message
-    assert f"value {place + 1:,} is " in message
+    assert f"value {place + 1} is " in message and "row 0" not in message
+
+
+@pytest.mark.parametrize("line", [with_cell(b"1\r2", 5), with_cell(b"\xff", 5)])
+def test_line_breaks_inside_a_row_and_bytes_that_are_not_text(line):
+    with pytest.raises(InputError, match="^x: ") as error:
+        parse_row(line, "x")
+    assert "\n" not in str(error.value)
+
+
+def test_plus_signs_and_leading_zeros_pass():
+    assert parse_row(with_cell(b"+5", 9), "x")[1].ravel()[9] == 5
+    assert parse_row(with_cell(b"0007", 9), "x")[1].ravel()[9] == 7
+
+
+def test_ignored_warnings_do_not_let_a_wrong_number_pass():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InputError, match="'256'"):
+            parse_row(with_cell(b"256", 0), "x")
 
 
 @pytest.mark.parametrize("count", [1, 100, VALUES - 1, VALUES + 1, 2 * VALUES])

@@ -3,11 +3,12 @@
 import csv
 import re
 import signal
+import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import csv_bytes, make_rows, run_script, start_script
+from conftest import ROOT, run_script, start_script
 from sklearn.metrics import classification_report
 from tensorflow import keras
 
@@ -28,15 +29,13 @@ def report(output):
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory):
+def seeded(make_pair, tmp_path_factory):
     """A folder, and what two runs of the same command in it printed, with all options."""
     folder = tmp_path_factory.mktemp("seeded")
-    labels = ["rose", "iris", "lily", "rose"] * 10
-    (folder / "train.csv").write_bytes(csv_bytes(make_rows(labels)))
-    (folder / "test.csv").write_bytes(csv_bytes(make_rows(labels[:21], seed=1)))
+    make_pair(folder)
     options = (
         "--train-csv train.csv --test-csv test.csv --epochs 3 --batch-size 8"
-        " --plot curves.png --model model.keras --backup backup --seed 1"
+        " --plot curves.png --model model.keras --backup run.weights.h5 --seed 1"
     )
     return folder, [run_script(folder, *options.split()) for _ in range(2)]
 
@@ -74,9 +73,8 @@ def test_the_learning_rate_fell_with_every_update(seeded):
 def test_it_leaves_what_was_asked_for_and_nothing_else(seeded):
     folder, _ = seeded
     assert (folder / "curves.png").read_bytes().startswith(PNG)
-    assert list((folder / "backup").iterdir()) == []
     names = {path.name for path in folder.iterdir()}
-    assert names == {"train.csv", "test.csv", "curves.png", "model.keras", "backup"}
+    assert names == {"train.csv", "test.csv", "curves.png", "model.keras"}
 
 
 def test_steps_are_as_in_the_tutorial(seeded):
@@ -121,8 +119,8 @@ def wait_for(process, text):
 
 @pytest.fixture
 def endless(pair, tmp_path):
-    """A run that would take for ever, with a backup; started when it is called."""
-    options = "-t train.csv -v test.csv -b 8 -e 5000 --backup backup"
+    """A function that starts a run without end, with a backup and a model to save."""
+    options = "-t train.csv -v test.csv -b 8 -e 5000 -m m.keras --backup b.weights.h5"
     processes = []
 
     def start():
@@ -136,37 +134,64 @@ def endless(pair, tmp_path):
         process.communicate()
 
 
-def test_ctrl_c_brings_the_report_of_the_finished_epochs(endless, tmp_path):
+def test_ctrl_c_finishes_the_epoch_and_the_same_command_resumes(endless, tmp_path):
     process = endless()
     wait_for(process, "Epoch 3/5000")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate()
     assert process.returncode == 0, errors
+    assert "[INFO] finishing this epoch; Ctrl-C again ends at once" in errors
     assert "Traceback" not in errors
-    assert "[INFO] stopped after epoch 2\n" in output
     assert "weighted avg" in output
     assert (tmp_path / "plot.png").read_bytes().startswith(PNG)
+    optimizer = keras.models.load_model(tmp_path / "m.keras").optimizer
+    finished, rest = divmod(int(optimizer.iterations), 5)
+    assert finished >= 3 and rest == 0
+
+    process = endless()
+    wait_for(process, f"[INFO] resuming after epoch {finished};")
 
 
-def test_ctrl_c_before_the_first_epoch_is_a_goodbye(endless, tmp_path):
+def test_a_second_ctrl_c_ends_the_process(endless):
     process = endless()
     wait_for(process, "Epoch 1/5000")
+    process.send_signal(signal.SIGINT)  # in the seconds in which TensorFlow traces
+    while "Ctrl-C again" not in process.stderr.readline():
+        pass
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate()
-    assert process.returncode == 1, errors
-    assert errors.splitlines()[-1].startswith("[INFO] stopped before")
+    assert process.returncode == -signal.SIGINT
     assert "Traceback" not in errors and "precision" not in output
-    assert not (tmp_path / "plot.png").exists()
 
 
-def test_after_kill_9_the_same_command_goes_on(endless, tmp_path):
+def test_after_kill_9_the_same_command_resumes(endless, tmp_path):
     process = endless()
     wait_for(process, "Epoch 3/5000")
     process.kill()
     process.wait()
     process = endless()
     output = wait_for(process, "Epoch 4/5000")
+    assert "[INFO] resuming after epoch 2;" in output
     assert re.findall(r"Epoch (\d+)/5000", output) == ["3", "4"]
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate()
-    assert "[INFO] stopped after epoch 3\n" in output, errors
+
+
+def test_a_backup_with_all_epochs_gives_the_report_and_stays(pair, tmp_path):
+    options = "-t train.csv -v test.csv -b 8 -e 1 --backup b.weights.h5"
+    model = train.build_model(3, epochs=1)
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(5)
+    model.save_weights(tmp_path / "b.weights.h5")
+    output = run_script(tmp_path, *options.split())
+    assert "Epoch" not in output and "weighted avg" in output
+    assert "delete b.weights.h5 to start anew" in output
+    assert (tmp_path / "b.weights.h5").exists()
+    assert not (tmp_path / "plot.png").exists()
+
+
+def test_importing_the_script_leaves_matplotlibs_backend_alone(tmp_path):
+    code = """if True:
+        import matplotlib
+        import train
+        assert matplotlib.get_backend(auto_select=False) is None  # not chosen yet
+    """
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,13 +1,16 @@
-"""A file is there whole, or as it was."""
+"""A file is there whole, or as it was; and a user's error is one line."""
 
 import resource
+import signal
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
 
-from pyimagesearch.safe_files import one_line_errors, replacing
+from pyimagesearch.csv_rows import InputError
+from pyimagesearch.options import one_line_errors
+from pyimagesearch.safe_files import replacing
 
 
 def test_the_new_file_takes_the_place_of_the_old(tmp_path):
@@ -40,38 +43,76 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "target").read_text() == "new"
 
 
+def run(code, folder, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
 def test_a_full_disk_leaves_the_old_csvs_and_says_so_in_one_line(tmp_path):
     # A limit on the size of files stands in for a disk that is full after 100 kB.
     code = """if True:
         import numpy as np
-        from pyimagesearch.csv_rows import write_csvs
-        from pyimagesearch.safe_files import one_line_errors
+        from pyimagesearch.build_csv import write_csvs
+        from pyimagesearch.options import one_line_errors
         images = [np.full((64, 64, 3), 200, "uint8")] * 8
-        with one_line_errors():
-            write_csvs(images, ["rose", "iris"] * 4, ".")
+        one_line_errors(lambda: write_csvs(images, ["rose", "iris"] * 4, "."))()
     """
     for name in ("flowers17_training.csv", "flowers17_testing.csv"):
         (tmp_path / name).write_text("old")
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5)),
+    limits = (10**5, 10**5)
+    result = run(
+        code,
+        tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
     )
     assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert "ing.csv: File too large" in line
+    assert "ing.csv: File too large" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
     assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}
 
 
-def test_ctrl_c_is_a_line_and_no_traceback():
-    with pytest.raises(SystemExit, match="stopped before"), one_line_errors():
-        raise KeyboardInterrupt
+def test_ctrl_c_is_one_line_and_death_by_sigint(tmp_path):
+    code = """if True:
+        import os, signal
+        from pyimagesearch.options import one_line_errors
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        one_line_errors(lambda: os.kill(os.getpid(), signal.SIGINT))()
+    """
+    result = run(code, tmp_path)
+    assert result.returncode == -signal.SIGINT
+    assert result.stderr.split("\n") == ["", "[INFO] stopped", ""]
 
 
-def test_our_own_mistakes_stay_loud():
-    with pytest.raises(KeyError), one_line_errors():
-        {}["no"]
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("x.csv, line 3: odd"), "[ERROR] x.csv, line 3: odd"),
+        (OSError(28, "No space left", "x.csv"), "[ERROR] x.csv: No space left"),
+        (OSError("odd"), "[ERROR] odd"),
+    ],
+)
+def test_what_a_user_can_cause_is_one_line(error, line):
+    @one_line_errors
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == line
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError])
+def test_our_own_mistakes_stay_loud(error):
+    @one_line_errors
+    def main():
+        raise error
+
+    with pytest.raises(error):
+        main()
