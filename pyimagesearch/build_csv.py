@@ -7,176 +7,266 @@ Oxford) and writes flowers17_training.csv and flowers17_testing.csv.
 import re
 import tarfile
 import tempfile
-import zlib
-from pathlib import Path
+import warnings
+import zipfile
+from collections import Counter, defaultdict
+from pathlib import Path, PurePath
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from sklearn.model_selection import train_test_split
 from tensorflow import keras
 
-from pyimagesearch.csv_rows import IMAGE_SHAPE, write_csvs
-from pyimagesearch.options import one_line_parser, output_folder, seed, share
-from pyimagesearch.safe_files import one_line_errors
+from pyimagesearch import options
+from pyimagesearch.csv_rows import IMAGE_SHAPE, InputError
+from pyimagesearch.safe_files import replacing
 
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/17/17flowers.tgz"
 SHA256 = "fe38a60f8b4a95e657551247d3e7d799a3fafcdbc595be504b12839967823d70"
 
 # jpg/image_0001.jpg to image_0080.jpg are daffodils, the next 80 snowdrops, ...
-FLOWERS = [
-    "daffodil",
-    "snowdrop",
-    "lilyvalley",
-    "bluebell",
-    "crocus",
-    "iris",
-    "tigerlily",
-    "tulip",
-    "fritillary",
-    "sunflower",
-    "daisy",
-    "coltsfoot",
-    "dandelion",
-    "cowslip",
-    "buttercup",
-    "windflower",
-    "pansy",
-]
-IMAGES_A_CLASS = 80
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
+FLOWERS = (  # noqa: SIM905, as 17 lines it would be no clearer
+    "daffodil snowdrop lilyvalley bluebell crocus iris tigerlily tulip fritillary"
+    " sunflower daisy coltsfoot dandelion cowslip buttercup windflower pansy"
+).split()
+FLOWERS17 = {f"image_{k + 1:04}.jpg": FLOWERS[k // 80] for k in range(1360)}
 
 
 def download():
-    """Return the path of the official archive, downloaded at most once.
-
-    Keras keeps it in ~/.keras/datasets. A failed download or a wrong checksum is
-    a ValueError.
-    """
+    """Return the path of the official archive, downloaded once to ~/.keras/datasets."""
     try:
         return keras.utils.get_file(
             origin=URL, file_hash=SHA256, hash_algorithm="sha256"
         )
     except Exception as error:
-        # get_file raises a bare Exception where the server can't be reached.
-        raise ValueError(f"{URL}: {error}") from error
+        # get_file raises a bare Exception if the server can't be reached.
+        raise InputError(f"{URL}: {error}") from error
 
 
 def unpack(archive, folder):
-    """Unpack a tar archive, compressed or not, into `folder`, and nowhere else.
-
-    An archive that is cut, or that reaches out of the folder, is a ValueError.
-    """
+    """Unpack a zip or tar archive into `folder`, and nowhere else, or raise InputError."""
     try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as zipped:
+                zipped.extractall(folder)
+            return
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{archive}: can't be unpacked ({reason})") from error
+            # tarfile doesn't notice that an archive was truncated between two files,
+            # but a whole one ends in a block of zeros.
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("truncated or damaged")
+    except Exception as error:
+        # Each of the decompressors has its own exceptions for damaged data.
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{archive}: can't be unpacked ({reason})") from error
 
 
 def find_images(folder):
-    """Return the paths of the images in `folder` and their labels, as two lists.
+    """Find the images in a folder, at any depth, by their content or suffix.
 
-    The folder, or a jpg folder in it, holds Flowers-17's image_0001.jpg and so on,
-    whose number tells the class; or it holds one sub-folder a class, named as the
-    label. Both lists are in a fixed order. Fewer than two classes, or a name that
-    can't be a label in a CSV, is a ValueError.
+    Returns their relative paths, sorted, and a dict from the reasons why other files
+    were left out to the relative paths of those files.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
-    paths = sorted(folder.glob("image_*.jpg")) or sorted(folder.glob("jpg/image_*.jpg"))
-    if paths:
-        labels = [_flower(path) for path in paths]
-    else:
-        paths = sorted(
-            path
-            for path in folder.glob("*/*")
-            if path.suffix.lower() in SUFFIXES and not path.parent.name.startswith(".")
+    images, left_out = [], defaultdict(list)
+    # rglob follows no links, but a folder at the top may be one.
+    tops = sorted(Path(folder).iterdir())
+    for path in (path for top in tops for path in (top, *sorted(top.rglob("*")))):
+        name = path.relative_to(folder)
+        if path.is_dir() and (path in tops or not path.is_symlink()):
+            continue
+        if any(part.startswith((".", "__MACOSX")) for part in name.parts):
+            left_out["hidden"].append(name)
+        elif not path.is_file():
+            left_out["links to no file"].append(name)
+        elif not _is_image(path):
+            left_out["not an image that Pillow can open"].append(name)
+        else:
+            images.append(name)
+    return images, left_out
+
+
+def _is_image(path):
+    # With an image's suffix it counts as one, so that damage is reported.
+    format_name = Image.registered_extensions().get(path.suffix.lower())
+    if Image.MIME.get(format_name, "").startswith("image/"):
+        return True
+    try:
+        Image.open(path).close()
+    except UnidentifiedImageError:
+        return False
+    except Image.DecompressionBombError:
+        pass
+    return True
+
+
+def below_common_folders(names):
+    """Return relative paths without the folders at the top that hold all of them."""
+    while len({name.parts[0] for name in names}) == 1 and len(names[0].parts) > 1:
+        names = [PurePath(*name.parts[1:]) for name in names]
+    return names
+
+
+def label_images(names, source):
+    """Return the label of each relative path; None for an image outside all classes.
+
+    It is the name of the top folder; for Flowers-17's image_0001.jpg to image_1360.jpg,
+    at the top or in a jpg folder, the number decides. Raises InputError, naming
+    `source`, for anything else that could be meant.
+    """
+    flat = [n for n in names if re.fullmatch(r"(jpg/)?image_\d{4}\.jpg", n.as_posix())]
+    if flat and sorted(name.name for name in names) != list(FLOWERS17):
+        raise InputError(
+            f"{source}: {flat[0]} looks like Flowers-17's, but these are not exactly its"
+            " 1,360 images; get them all, or put each class in a sub-folder"
         )
-        labels = [path.parent.name for path in paths]
-    for label in set(labels):
+    if flat:
+        return [FLOWERS17[name.name] for name in names]
+
+    labels = [name.parts[0] if len(name.parts) > 1 else None for name in names]
+    classes = set(labels) - {None}
+    for label in classes:
         utf8 = label.encode(errors="ignore").decode()
         if re.search(r"[,\r\n]", label) or not label == label.strip() == utf8:
-            raise ValueError(
-                f"{folder}: the class name {label!r} can't stand in a CSV; rename that"
-                " folder, without comma, line break or spaces at its ends"
+            raise InputError(
+                f"{source}: the class name {label!r} can't stand in a CSV; rename that"
+                " folder, without a comma, a line break or spaces at the ends"
             )
-    if len(set(labels)) < 2:
-        raise ValueError(
-            f"{folder}: images of {len(set(labels))} classes, but two are the least;"
-            " put each class into a sub-folder of its own"
+    if len(classes) < 2:
+        raise InputError(
+            f"{source}: images of {len(classes)} classes, but at least two are needed;"
+            " put each class in a sub-folder of its own"
         )
-    return paths, labels
+    return labels
 
 
-def _flower(path):
-    number = re.fullmatch(r"image_(\d{4})", path.stem)
-    if not number or not 1 <= int(number[1]) <= IMAGES_A_CLASS * len(FLOWERS):
-        raise ValueError(f"{path}: not one of Flowers-17's image_0001 to image_1360")
-    return FLOWERS[(int(number[1]) - 1) // IMAGES_A_CLASS]
+def load_image(path):
+    """Return the picture in a file as a uint8 array of shape IMAGE_SHAPE, 0 to 255.
 
-
-def load_images(paths):
-    """Return the images as uint8 arrays of shape (64, 64, 3), RGB, and show progress.
-
-    Each is resized, bilinear and without keeping its aspect ratio. A file that is
-    no image, or only half of one, is a ValueError.
+    It is turned upright by its EXIF orientation, scaled from 16 bits to 8, laid on
+    white where transparent, converted to RGB or gray, and resized (bilinear, without
+    keeping the aspect ratio). Raises InputError for more than 16 bits per channel, and
+    whatever Pillow raises.
     """
-    progress = keras.utils.Progbar(len(paths), unit_name="image")
-    images = []
-    for path in paths:
+    height, width, channels = IMAGE_SHAPE
+    with Image.open(path) as picture:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture)
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+            raise InputError("more than 16 bits per channel; convert it to 8")
+        picture = Image.fromarray(np.round(values / 257).astype("uint8"))
+    white = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    picture = picture.convert("RGB" if channels == 3 else "L")
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(picture).reshape(IMAGE_SHAPE)
+
+
+def load_images(folder, names, source):
+    """Load all images, showing progress; one InputError names all that can't be read."""
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    progress = keras.utils.Progbar(len(names), unit_name="image")
+    images, failures = [], []
+    for name in names:
         try:
-            image = keras.utils.load_img(
-                path, target_size=IMAGE_SHAPE[:2], interpolation="bilinear"
-            )
-            images.append(np.asarray(image))
-        except Exception as error:
-            # Each of Pillow's decoders has its own exceptions for a broken file.
-            reason = f"can't be read as an image ({type(error).__name__})"
-            raise ValueError(f"{path}: {reason}; repair or remove it") from error
+            images.append(load_image(Path(folder) / name))
+        except Exception as error:  # noqa: BLE001, each of Pillow's decoders has its own
+            failures.append(f"{name} ({error})")
         progress.add(1)
+    if failures:
+        raise InputError(
+            f"{source}: can't read {', '.join(failures)}; repair, shrink or remove them"
+        )
     return images
 
 
+def write_csvs(images, labels, folder, test_size=0.25, seed=42):
+    """Shuffle, split and write the images as the two CSVs in `folder`.
+
+    `images` is a sequence of uint8 arrays of shape IMAGE_SHAPE, `labels` their names.
+    `test_size` is the testing file's share, above 0 and below 1; the same images and
+    `seed` give the same two files. Returns the labels of each file. A class in the
+    testing file alone raises InputError. No error changes a file that was there.
+    """
+    try:
+        train_images, test_images, train_labels, test_labels = train_test_split(
+            images, labels, test_size=test_size, random_state=seed
+        )
+    except ValueError as error:  # not one image left to train on
+        raise InputError(f"{len(labels)} images can't be split: {error}") from None
+    test_only = sorted(set(test_labels) - set(train_labels))
+    if test_only:
+        raise InputError(
+            f"the split leaves no image of {', '.join(test_only)} to train on; add more"
+            " images of it, or try another --seed"
+        )
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    # Neither file is replaced before both are complete: they are one split.
+    with (
+        replacing(folder / options.TRAIN_CSV) as train_part,
+        replacing(folder / options.TEST_CSV) as test_part,
+    ):
+        _write_rows(train_part, train_images, train_labels)
+        _write_rows(test_part, test_images, test_labels)
+    return train_labels, test_labels
+
+
+def _write_rows(path, images, labels):
+    with open(path, "w", encoding="utf-8", newline="\n") as csv_file:
+        for image, label in zip(images, labels):
+            print(label, *image.ravel().tolist(), sep=",", file=csv_file)
+
+
+def print_summary(train_labels, test_labels, left_out):
+    """Print the rows per class in each file, then what was left out and why."""
+    training, testing = Counter(train_labels), Counter(test_labels)
+    width = max(map(len, ["class", *training]))
+    print(f"{'class':{width}} training  testing")
+    for label in sorted(training):
+        print(f"{label:{width}} {training[label]:8} {testing[label]:8}")
+    print(f"{'all':{width}} {len(train_labels):8} {len(test_labels):8}")
+    for reason, names in left_out.items():
+        first = ", ".join(map(str, names[:3])) + ", ..." * (len(names) > 3)
+        print(f"left out: {len(names)} {reason} ({first})")
+
+
+@options.one_line_errors
 def main():
-    parser = one_line_parser(
-        "Build the two CSVs from photographs, by default Flowers-17's."
+    parser = options.OneLineParser(
+        description="Build the two CSVs from photographs, by default Flowers-17's."
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "--archive", metavar="FILE", help="archive to take instead of the download"
-    )
-    source.add_argument(
-        "--images",
-        metavar="DIR",
-        help="folder to take instead: Flowers-17's, or one sub-folder a class",
-    )
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--archive", metavar="FILE", help="tar or zip to use instead of the download")
+    add("--images", metavar="DIR", help="folder to use: one sub-folder per class")
+    options.add_output_options(parser)
     parser.add_argument(
-        "--output",
-        metavar="DIR",
-        type=output_folder,
-        default=".",
-        help="folder for the CSVs",
-    )
-    parser.add_argument(
-        "--test-size", type=share, default=0.25, help="share of the testing CSV"
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=42, help="same images and seed, same CSVs"
+        "--test-size", type=options.fraction, default=0.25, help="share to test on"
     )
     args = parser.parse_args()
 
-    with one_line_errors(), tempfile.TemporaryDirectory() as unpacked:
-        archive = args.archive
-        if not args.images:
-            archive = archive or download()
-            unpack(archive, unpacked)
-        try:
-            paths, labels = find_images(args.images or unpacked)
-            images = load_images(paths)
-        except ValueError as error:
-            # The reader knows the archive, not the folder it was unpacked into.
-            raise ValueError(str(error).replace(unpacked, str(archive))) from error
-        write_csvs(images, labels, args.output, args.test_size, args.seed)
+    with tempfile.TemporaryDirectory() as unpacked:
+        if args.images:
+            source = folder = args.images
+            names, left_out = find_images(folder)
+            labels = label_images(names, source)
+        else:
+            source, folder = args.archive or download(), unpacked
+            unpack(source, folder)
+            names, left_out = find_images(folder)
+            labels = label_images(below_common_folders(names), source)
+        labels = {
+            name: label for name, label in zip(names, labels) if label is not None
+        }
+        if outside := sorted(set(names) - set(labels)):
+            left_out["images outside the class folders"] = outside
+        images = load_images(folder, labels, source)
+    split = write_csvs(
+        images, list(labels.values()), args.output, args.test_size, args.seed
+    )
+    print_summary(*split, left_out)
 
 
 if __name__ == "__main__":
