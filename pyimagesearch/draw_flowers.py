@@ -1,8 +1,8 @@
-"""Draw the two CSVs that ship: 17 kinds of flowers, 80 pictures of each.
+"""Draw the two CSVs in the repository: 17 kinds of flowers, 80 pictures of each.
 
 `python -m pyimagesearch.draw_flowers` draws them with numpy alone, from a seed, and
-`--sheet FILE.png` shows eight of each kind side by side. Every petal, stem, leaf and
-blade of grass is one call of `shape`; what makes a kind is its row in SPECIES.
+`--sheet FILE` saves a picture of eight of each kind side by side. Every petal, stem,
+leaf and blade of grass is one call of `shape`; species.py says what makes a kind.
 """
 
 from typing import NamedTuple
@@ -11,12 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from tensorflow import keras
 
-from pyimagesearch.csv_rows import write_csvs
-from pyimagesearch.options import one_line_parser, output_folder, plot_path, seed
-from pyimagesearch.safe_files import one_line_errors, replacing
+from pyimagesearch import options
+from pyimagesearch.build_csv import write_csvs
+from pyimagesearch.safe_files import replacing
+from pyimagesearch.species import OTHER, SPECIES
 
 SIDE = 128  # pixels; halved at the end, which smooths the edges
-PICTURES_A_KIND = 80
+PICTURES_PER_SPECIES = 80
 SHEET_ROWS = 8
 
 # Half the width of a shape, at even steps from its base to its tip.
@@ -35,263 +36,23 @@ OUTLINES = {
     "stem": [1.0, 0.9],
 }
 
-# Four tones from dark to light, then the least and the most pieces that lie around.
+
+class Ground(NamedTuple):
+    """What a flower stands on, or in front of."""
+
+    tones: list  # from dark to light
+    least: int  # and most: pieces of it that lie around
+    most: int
+
+
 GROUNDS = {
-    "grass": ("2c4a14 4a7424 6c9434 8aa850", 25, 70),
-    "leaves": ("16300e 2e5a1c 4a7c2e 7aa04c", 8, 26),
-    "soil": ("2c2018 5a4430 8a7258 a89880", 6, 40),
-    "shade": ("060a06 10180e 1c2a16 2c3a20", 3, 20),
-    "sky": ("5a8cc8 86aede b8d0ec e8eef4", 0, 3),
-    "blur": ("24401c 5c7c4c 94a084 b0a890", 0, 12),
+    "grass": Ground(["2c4a14", "4a7424", "6c9434", "8aa850"], 25, 70),
+    "leaves": Ground(["16300e", "2e5a1c", "4a7c2e", "7aa04c"], 8, 26),
+    "soil": Ground(["2c2018", "5a4430", "8a7258", "a89880"], 6, 40),
+    "shade": Ground(["060a06", "10180e", "1c2a16", "2c3a20"], 3, 20),
+    "sky": Ground(["5a8cc8", "86aede", "b8d0ec", "e8eef4"], 0, 3),
+    "blur": Ground(["24401c", "5c7c4c", "94a084", "b0a890"], 0, 12),
 }
-
-
-class Whorl(NamedTuple):
-    """Petals of the same form around one point; lengths in radii of the flower."""
-
-    petals: object  # their number, evenly spread; or their angles, 90 being up
-    length: float
-    width: float  # half of it
-    outline: str
-    colours: str = ""  # "base-tip"; or "other", one more of the species' own
-    mark: str = ""  # a pattern and its colour
-    bend: float = 0.0  # how far the tips curl sideways, in half widths
-
-
-class Species(NamedTuple):
-    """One kind of flower."""
-
-    kind: str
-    colours: str  # "base-tip" of the petals: any of these, and often twice the usual
-    whorls: tuple  # from the back to the front
-    centre: str = ""  # disc, stamens or trumpet; its radius, dark and light colour
-    habit: str = "single"  # how the stem carries it; see `plant`
-    most: int = 3  # plants in a picture
-    size: tuple = (0.22, 0.52)  # the flower's radius, the picture's side being 1
-    tilt: tuple = (0, 60)  # degrees by which it faces away from the camera
-    leaves: str = "blade"  # their outline, or none
-    grounds: str = "grass leaves soil shade blur"
-
-
-SPECIES = [
-    Species(
-        "daffodil",
-        "f2cf12-ffee55 f7e24a-fff59a e9d98a-fffbe6 f4c800-fbe030",
-        (
-            Whorl(6, 1.0, 0.36, "pointed"),
-            Whorl(3, 0.95, 0.38, "pointed"),
-        ),
-        centre="trumpet 0.40 e89a08 f9b81c",
-        size=(0.24, 0.5),
-        tilt=(15, 75),
-    ),
-    Species(
-        "snowdrop",
-        "cfd6c0-ffffff d9ddd2-f6f8ff",
-        (
-            Whorl([232, 308], 1.0, 0.27, "drop"),
-            Whorl(
-                [270], 0.66, 0.25, "oval", colours="dfe8d0-ffffff", mark="tip 4e8a2c"
-            ),
-            Whorl([252, 288], 1.0, 0.25, "drop"),
-        ),
-        habit="hanging",
-        most=4,
-        size=(0.24, 0.5),
-        tilt=(0, 30),
-        grounds="soil leaves shade grass blur shade",
-    ),
-    Species(
-        "lilyvalley",
-        "dfe6cf-ffffff e6ead9-fbfff4",
-        (
-            Whorl([235, 305], 1.1, 0.24, "tube"),
-            Whorl([270], 1.0, 0.62, "bell"),
-        ),
-        habit="spike",
-        size=(0.085, 0.15),
-        tilt=(0, 30),
-        leaves="oval",
-        grounds="leaves shade leaves grass",
-    ),
-    Species(
-        "bluebell",
-        "5a55b8-8f8fe6 4a49a8-7a80dd 6d5cc0-a59be8 a87fb8-d8b5e5",
-        (
-            Whorl([240, 300], 1.05, 0.2, "tube", bend=0.7),
-            Whorl([270], 1.0, 0.34, "tube"),
-        ),
-        habit="spike",
-        size=(0.13, 0.22),
-        tilt=(0, 40),
-        grounds="grass leaves shade blur",
-    ),
-    Species(
-        "crocus",
-        "7a44b0-b48ae0 5a2c98-8a5ccc 8458c0-c9b0f0 e9a90f-f8cf3c d8cfe0-ffffff",
-        (
-            Whorl([55, 125], 0.98, 0.27, "goblet"),
-            Whorl([72, 108], 1.0, 0.27, "goblet"),
-            Whorl([80, 92, 101], 0.97, 0.07, "strap", colours="e07808-fca024"),
-            Whorl([66, 114], 0.9, 0.27, "goblet", mark="veins 4a2080"),
-            Whorl([90], 0.76, 0.3, "goblet", mark="veins 4a2080"),
-        ),
-        habit="cup",
-        most=5,
-        size=(0.32, 0.7),
-        tilt=(0, 50),
-        grounds="soil grass leaves shade soil",
-    ),
-    Species(
-        "iris",
-        "4a3a9c-8272d2 6a52b8-b6a2ec 7a2a78-b866b0 e6c950-fff0a0 8a4a20-c8843c cfcbe8-f6f4ff",
-        (
-            Whorl([55, 125], 0.85, 0.4, "fan", colours="other", bend=0.5),
-            Whorl([78, 102], 0.95, 0.36, "fan", colours="other"),
-            Whorl([200, 340], 0.9, 0.26, "fan", mark="base e8b820", bend=0.6),
-            Whorl([238, 302], 0.95, 0.3, "fan", mark="veins 301850"),
-            Whorl([270], 1.05, 0.42, "fan", mark="base f0c020"),
-        ),
-        most=2,
-        size=(0.32, 0.52),
-        tilt=(0, 35),
-        grounds="grass leaves shade blur",
-    ),
-    Species(
-        "tigerlily",
-        "d8480c-f47a1e e05a14-ff8c30 c63a10-ee6a38 e26a50-f69a80",
-        (
-            Whorl(3, 1.0, 0.2, "pointed", mark="spots 4a1208", bend=0.7),
-            Whorl([30, 150, 270], 1.0, 0.24, "pointed", mark="spots 4a1208", bend=-0.5),
-        ),
-        centre="stamens 0.8 d8782c 6a2408",
-        most=4,
-        size=(0.26, 0.52),
-        tilt=(10, 60),
-        grounds="grass leaves shade blur",
-    ),
-    Species(
-        "tulip",
-        "e2a80c-f8dc30 e2a80c-f8dc30 c81e28-ee4a3c e87aa0-f8b6cc e8dcc0-ffffff d8541c-f6b030",
-        (
-            Whorl([58, 122], 0.95, 0.36, "goblet"),
-            Whorl([77, 103], 1.0, 0.38, "goblet"),
-            Whorl([90], 0.9, 0.42, "goblet"),
-        ),
-        habit="cup",
-        most=6,
-        size=(0.28, 0.7),
-    ),
-    Species(
-        "fritillary",
-        "7a2a5a-a85a88 8a3a64-b87898 6a2450-94527c d8dcc0-f4f6e4",
-        (
-            Whorl([248, 292], 0.98, 0.32, "bell", mark="chequer 3c1030"),
-            Whorl([270], 1.0, 0.44, "bell", mark="chequer 3c1030"),
-        ),
-        habit="hanging",
-        size=(0.3, 0.6),
-        tilt=(0, 35),
-        grounds="grass leaves shade blur",
-    ),
-    Species(
-        "sunflower",
-        "e8960c-fcc81c f0a808-ffdc3a d87c10-f4ac20",
-        (
-            Whorl(19, 1.0, 0.13, "pointed"),
-            Whorl(19, 0.9, 0.12, "pointed"),
-        ),
-        centre="disc 0.48 2c1808 6a3a10",
-        most=2,
-        size=(0.28, 0.6),
-        tilt=(0, 50),
-        leaves="oval",
-        grounds="sky leaves sky blur shade",
-    ),
-    Species(
-        "daisy",
-        "d8d8dc-ffffff e0d8dc-fdf4f8 c0ccd8-eef4fc",
-        (
-            Whorl(13, 1.0, 0.13, "strap"),
-            Whorl(12, 0.95, 0.13, "strap"),
-        ),
-        centre="disc 0.3 d89408 f4c81c",
-        grounds="shade grass leaves blur",
-    ),
-    Species(
-        "coltsfoot",
-        "e2b408-fbe02c ecc40c-fff04a d89c08-f2c420",
-        (
-            Whorl(34, 1.0, 0.045, "strap"),
-            Whorl(34, 0.92, 0.045, "strap"),
-            Whorl(30, 0.8, 0.045, "strap"),
-        ),
-        centre="disc 0.3 b87808 f0c020",
-        most=4,
-        leaves="none",
-        grounds="soil soil leaves blur grass",
-    ),
-    Species(
-        "dandelion",
-        "e0a408-fad820 e8b40c-ffe62c dc9808-f6c41c",
-        (
-            Whorl(26, 1.0, 0.07, "strap"),
-            Whorl(24, 0.88, 0.07, "strap"),
-            Whorl(22, 0.74, 0.07, "strap"),
-            Whorl(18, 0.58, 0.07, "strap"),
-            Whorl(14, 0.42, 0.07, "strap"),
-            Whorl(9, 0.27, 0.06, "strap"),
-        ),
-        most=4,
-        tilt=(0, 55),
-        grounds="grass grass leaves shade blur",
-    ),
-    Species(
-        "cowslip",
-        "9ab060-f4d828 a8b86a-f8e040 8ea854-eebc14",
-        (
-            Whorl([245, 295], 1.0, 0.22, "tube"),
-            Whorl([270], 1.0, 0.26, "tube"),
-            Whorl([270], 0.68, 0.24, "oval", colours="7a9a48-c8d080"),
-        ),
-        habit="umbel",
-        size=(0.13, 0.24),
-        tilt=(0, 40),
-        grounds="grass leaves grass soil shade",
-    ),
-    Species(
-        "buttercup",
-        "e0ac08-fde428 eab80c-fff03c d89c08-f8cc1c",
-        (Whorl(5, 1.0, 0.62, "fan"),),
-        centre="stamens 0.42 8c9818 eedc40",
-        most=4,
-    ),
-    Species(
-        "windflower",
-        "d4d8dc-ffffff d8dce8-f6f6ff d8c4dc-f8ecf8 bcd0c8-eefaf2",
-        (
-            Whorl(6, 1.0, 0.34, "oval"),
-            Whorl([20, 140, 260], 0.95, 0.34, "oval"),
-        ),
-        centre="stamens 0.36 98a040 f0d838",
-        size=(0.24, 0.52),
-        grounds="leaves shade soil leaves grass",
-    ),
-    Species(
-        "pansy",
-        "5a2a98-8a5ad0 e8b80c-fce040 d8d0e4-ffffff 8a1c50-c04880 4a48a8-8c90e0",
-        (
-            Whorl([60, 120], 0.95, 0.52, "round", colours="other"),
-            Whorl([12, 168], 0.88, 0.46, "round", mark="base 2a0c38"),
-            Whorl([270], 0.95, 0.66, "round", mark="base 2a0c38"),
-        ),
-        centre="disc 0.13 d8a010 f8e050",
-        most=2,
-        size=(0.28, 0.52),
-        tilt=(0, 40),
-        grounds="leaves soil shade grass blur",
-    ),
-]
 
 
 def rgb(colour):
@@ -354,11 +115,10 @@ def disc(picture, middle, plane, radius, base, tip):
     shape(picture, middle - along, 2 * along, across, OUTLINES["disc"], base, tip)
 
 
-def marking(text, rng):
-    """Return the `mark` for `shape` from a pattern and its colour, say "veins 4a2080"."""
-    if not text:
+def marking(mark, rng):
+    """Return the `mark` function that `shape` takes for a whorl's Mark, if any."""
+    if mark is None:
         return None
-    name, ink = text.split()
     spots = rng.uniform([0.1, -0.8], [0.75, 0.8], (14, 2))
     amount = {
         "chequer": lambda t, s: 0.65 * (np.sin(22 * t) * np.sin(8 * s + 0.8) > 0),
@@ -373,8 +133,8 @@ def marking(text, rng):
             0,
             0.9,
         ),
-    }[name]
-    return lambda t, s: (amount(t, s), rgb(ink))
+    }[mark.pattern]
+    return lambda t, s: (amount(t, s), rgb(mark.colour))
 
 
 def noise(rng, cells):
@@ -396,19 +156,19 @@ def blur(picture, passes):
     return picture
 
 
-def background(rng, ground):
-    """Return a picture of the ground alone, more or less out of focus."""
-    tones, least, most = GROUNDS[ground]
-    tones = np.array([rgb(tone) for tone in tones.split()]) * rng.uniform(0.85, 1.15, 3)
+def background(rng, name):
+    """Return a picture of one of GROUNDS alone, more or less out of focus."""
+    ground = GROUNDS[name]
+    tones = np.array([rgb(tone) for tone in ground.tones]) * rng.uniform(0.85, 1.15, 3)
     waves = rng.integers([2, 5, 14], [5, 12, 40])
     level = sum(noise(rng, cells) / k for k, cells in enumerate(waves, 1))
     level = (level - level.min()) / np.ptp(level)
     steps = np.linspace(0, 1, len(tones))
     picture = np.stack([np.interp(level, steps, tone) for tone in tones.T], axis=-1)
-    for _ in range(rng.integers(least, most)):
+    for _ in range(rng.integers(ground.least, ground.most)):
         place = rng.uniform(-0.1, 1.1, 2) * SIDE
         tone = rng.choice(tones) * rng.uniform(0.7, 1.25)
-        if ground == "grass" or rng.random() < 0.25:
+        if name == "grass" or rng.random() < 0.25:
             step = direction(rng.normal(90, 28)) * rng.uniform(25, 90)
             width, outline = rng.uniform(0.6, 3), "blade"
         else:
@@ -417,8 +177,8 @@ def background(rng, ground):
         stroke(picture, place, place + step, width, tone, rng.normal(0, 2), outline)
     # Other flowers further back, of any kind, are mere spots of colour.
     for _ in range(rng.integers(1, 4) if rng.random() < 0.25 else 0):
-        palette = SPECIES[rng.integers(len(SPECIES))].colours
-        base, tip = (rgb(colour) for colour in rng.choice(palette.split()).split("-"))
+        palettes = SPECIES[rng.integers(len(SPECIES))].palettes
+        base, tip = (rgb(colour) for colour in rng.choice(palettes))
         plane = np.eye(2) * rng.uniform(3, 12) * [1, rng.uniform(0.4, 1)]
         disc(picture, rng.uniform(0, SIDE, 2), plane, 1, base * 0.9, tip * 0.9)
     return blur(picture, rng.integers(0, 14))
@@ -434,13 +194,14 @@ def flower(picture, rng, species, middle, radius, turn=0.0):
     # From the flower's own plane to pixels: tilting it makes it shorter one way.
     plane = radius * (np.outer(away, away) * np.cos(tilt) + np.outer(level, level))
     light = rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)
-    own, other = rng.choice(species.colours.split(), 2)
+    own, other = rng.choice(species.palettes, 2)
     for whorl in species.whorls:
         angles, spin = whorl.petals, turn
         if isinstance(angles, int):
             angles, spin = np.arange(angles) * 360 / angles, rng.uniform(0, 360)
-        colours = {"": own, "other": other}.get(whorl.colours, whorl.colours)
-        base, tip = (rgb(colour) * light for colour in colours.split("-"))
+        palette = own if whorl.colours is None else whorl.colours
+        palette = other if palette is OTHER else palette
+        base, tip = (rgb(colour) * light for colour in palette)
         mark = marking(whorl.mark, rng)
         for angle in rng.permutation(angles):
             angle = angle + spin + rng.normal(0, 4)
@@ -463,27 +224,26 @@ def flower(picture, rng, species, middle, radius, turn=0.0):
             )
     if species.centre:
         towards = away * np.sin(tilt) * radius
-        centre(picture, rng, species.centre, middle, plane, towards, light)
+        paint_centre(picture, rng, species.centre, middle, plane, towards, light)
 
 
-def centre(picture, rng, text, middle, plane, towards, light):
-    """Paint what stands in the middle of a flower and, tilted, leans `towards` a side."""
-    form, size, dark, bright = text.split()
-    size = float(size) * rng.uniform(0.85, 1.15)
-    dark, bright = rgb(dark) * light, rgb(bright) * light
-    if form == "disc":
+def paint_centre(picture, rng, centre, middle, plane, towards, light):
+    """Paint a flower's Centre, which, tilted, leans `towards` one side."""
+    size = centre.radius * rng.uniform(0.85, 1.15)
+    dark, bright = rgb(centre.dark) * light, rgb(centre.bright) * light
+    if centre.form == "disc":
         disc(picture, middle, plane, size, dark, bright)
         # Florets sit in the spiral of the golden angle (Vogel, 1979).
         for k in range(40):
             place = middle + plane @ direction(k * 137.5) * size * np.sqrt(k / 40)
             tone = (dark, bright)[k % 2]
             disc(picture, place, plane, size * 0.09, tone, tone)
-    elif form == "stamens":
+    elif centre.form == "stamens":
         for angle in rng.uniform(0, 360, 14):
             step = plane @ direction(angle) * size * rng.uniform(0.4, 1) + towards * 0.2
             stroke(picture, middle, middle + step, 0.8, dark)
             disc(picture, middle + step, plane, 0.07, bright, bright)
-    elif form == "trumpet":
+    elif centre.form == "trumpet":
         # Rings, one in front of the other, and the dark throat in the last one.
         for step in np.linspace(0, 0.8, 7):
             tone = dark + (bright - dark) * step
@@ -504,7 +264,7 @@ def plant(picture, rng, species, place, radius):
     )
     foot = np.array([place[0] + rng.normal(0, 18), SIDE + 10])
     thick = np.clip(radius * 0.09, 0.9, 3)
-    for _ in range(rng.integers(0, 4) if species.leaves != "none" else 0):
+    for _ in range(rng.integers(0, 4) if species.leaves else 0):
         step = direction(rng.normal(90, 35)) * rng.uniform(40, 120)
         width = rng.uniform(1.5, 4) if species.leaves == "blade" else rng.uniform(8, 18)
         tone = green * rng.uniform(0.8, 1.2)
@@ -562,7 +322,7 @@ def photograph(picture, rng):
 
 def draw(species, rng):
     """Return one picture of a species, uint8, shape (64, 64, 3), 0 to 255."""
-    picture = background(rng, rng.choice(species.grounds.split()))
+    picture = background(rng, rng.choice(species.grounds))
     number = 1 + int(species.most * rng.random() ** 2)
     radius = rng.uniform(*species.size) * SIDE / number**0.4
     places = rng.uniform(0.15, 0.85, (number, 2)) * SIDE
@@ -581,37 +341,39 @@ def draw(species, rng):
     return photograph(picture, rng)
 
 
-def draw_one(start, kind, number):
-    """Return picture `number` of SPECIES[kind] for a seed `start`; no others are needed."""
-    return draw(SPECIES[kind], np.random.default_rng([start, kind, number]))
+def draw_one(seed, species, number):
+    """Return picture `number` of a species; it depends on nothing but the arguments."""
+    rng = np.random.default_rng([seed, SPECIES.index(species), number])
+    return draw(species, rng)
 
 
-def draw_all(start):
-    """Return all images and their labels, kind after kind, and show the progress."""
-    progress = keras.utils.Progbar(len(SPECIES) * PICTURES_A_KIND, unit_name="picture")
+def draw_all(seed):
+    """Return all images and their labels, species by species, and show progress."""
+    total = len(SPECIES) * PICTURES_PER_SPECIES
+    progress = keras.utils.Progbar(total, unit_name="picture")
     images, labels = [], []
-    for kind, species in enumerate(SPECIES):
-        for number in range(PICTURES_A_KIND):
-            images.append(draw_one(start, kind, number))
-            labels.append(species.kind)
+    for species in SPECIES:
+        for number in range(PICTURES_PER_SPECIES):
+            images.append(draw_one(seed, species, number))
+            labels.append(species.name)
             progress.add(1)
     return images, labels
 
 
 def save_sheet(images, path):
-    """Save a contact sheet: a column a kind, its first pictures under its name."""
-    pictures = np.array(images).reshape(len(SPECIES), PICTURES_A_KIND, 64, 64, 3)
+    """Save a contact sheet: a column per species, its first pictures below its name."""
+    pictures = np.array(images).reshape(len(SPECIES), PICTURES_PER_SPECIES, 64, 64, 3)
     pictures = np.pad(
         pictures[:, :SHEET_ROWS],
         ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
         constant_values=255,
     )
-    # From (kind, row, y, x, colour) to one large image, rows by kinds.
+    # From (species, row, y, x, channel) to one large image, rows by species.
     sheet = np.concatenate(np.concatenate(pictures, axis=2), axis=0)
     figure = Figure(figsize=(17, 8.5), layout="constrained")
     axes = figure.subplots()
     axes.imshow(sheet)
-    names = [species.kind for species in SPECIES]
+    names = [species.name for species in SPECIES]
     axes.set_xticks(66 * np.arange(len(names)) + 33, names, fontsize=12)
     axes.xaxis.tick_top()
     axes.set_yticks([])
@@ -621,25 +383,18 @@ def save_sheet(images, path):
         figure.savefig(part)
 
 
+@options.one_line_errors
 def main():
-    parser = one_line_parser("Draw the two CSVs that ship.")
-    add = parser.add_argument
-    add(
-        "--output",
-        metavar="DIR",
-        type=output_folder,
-        default=".",
-        help="folder for the CSVs",
+    parser = options.OneLineParser(description="Draw the two CSVs in the repository.")
+    options.add_output_options(parser)
+    parser.add_argument(
+        "--sheet", metavar="FILE", type=options.picture_file, help="a contact sheet"
     )
-    add("--seed", metavar="N", type=seed, default=42, help="same seed, same CSVs")
-    add("--sheet", metavar="FILE", type=plot_path, help="where to save a contact sheet")
     args = parser.parse_args()
-
-    with one_line_errors():
-        images, labels = draw_all(args.seed)
-        if args.sheet:
-            save_sheet(images, args.sheet)
-        write_csvs(images, labels, args.output, seed=args.seed)
+    images, labels = draw_all(args.seed)
+    if args.sheet:
+        save_sheet(images, args.sheet)
+    write_csvs(images, labels, args.output, seed=args.seed)
 
 
 if __name__ == "__main__":

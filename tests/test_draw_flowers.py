@@ -10,8 +10,9 @@ from conftest import ROOT
 from pyimagesearch import draw_flowers
 from pyimagesearch.check_csv import check_csvs, read_labels
 from pyimagesearch.csv_rows import parse_row
+from pyimagesearch.species import SPECIES
 
-KINDS = range(len(draw_flowers.SPECIES))
+every_species = pytest.mark.parametrize("species", SPECIES, ids=lambda s: s.name)
 TRAIN, TEST = ROOT / "flowers17_training.csv", ROOT / "flowers17_testing.csv"
 
 
@@ -27,23 +28,23 @@ def shipped():
     return images
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_species
 @pytest.mark.parametrize("number", [0, 79])
-def test_a_picture_drawn_again_is_the_one_in_the_repository(shipped, kind, number):
-    image = draw_flowers.draw_one(42, kind, number).astype(int)
-    others = shipped[draw_flowers.SPECIES[kind].kind]
+def test_a_picture_drawn_again_is_the_one_in_the_repository(shipped, species, number):
+    image = draw_flowers.draw_one(42, species, number).astype(int)
+    others = shipped[species.name]
     # Sines differ in their last bit between processors: a value may be off by one.
     assert min(np.abs(image - other).max() for other in others) <= 1
 
 
-def test_no_row_stands_there_twice(shipped):
+def test_no_picture_occurs_twice(shipped):
     rows = {image.tobytes() for images in shipped.values() for image in images}
     assert len(rows) == 1360
 
 
-def test_each_kind_has_80_rows_and_about_60_of_them_in_training(shipped):
+def test_each_species_has_80_rows_and_about_60_of_them_in_training(shipped):
     assert {label: len(images) for label, images in shipped.items()} == {
-        species.kind: 80 for species in draw_flowers.SPECIES
+        species.name: 80 for species in SPECIES
     }
     assert all(50 <= count <= 70 for count in Counter(read_labels(TRAIN)).values())
 
@@ -54,18 +55,18 @@ def test_the_files_in_the_repository_pass_the_check_without_a_warning(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_pictures_are_in_colour_and_differ_with_number_and_seed(kind):
-    first = draw_flowers.draw_one(1, kind, 0)
+@every_species
+def test_pictures_are_in_colour_and_differ_with_number_and_seed(species):
+    first = draw_flowers.draw_one(1, species, 0)
     assert first.shape == (64, 64, 3) and first.dtype == "uint8"
     assert first.std() > 5
-    assert (draw_flowers.draw_one(1, kind, 0) == first).all()
-    assert (draw_flowers.draw_one(1, kind, 1) != first).mean() > 0.5
-    assert (draw_flowers.draw_one(2, kind, 0) != first).mean() > 0.5
+    assert (draw_flowers.draw_one(1, species, 0) == first).all()
+    assert (draw_flowers.draw_one(1, species, 1) != first).mean() > 0.5
+    assert (draw_flowers.draw_one(2, species, 0) != first).mean() > 0.5
 
 
 def test_the_command_writes_both_files_and_the_sheet(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(draw_flowers, "PICTURES_A_KIND", draw_flowers.SHEET_ROWS)
+    monkeypatch.setattr(draw_flowers, "PICTURES_PER_SPECIES", draw_flowers.SHEET_ROWS)
     monkeypatch.chdir(tmp_path)
     for options in ("--output one --sheet sheet.png --seed 3", "--output two --seed 3"):
         monkeypatch.setattr(sys, "argv", ["draw_flowers", *options.split()])
