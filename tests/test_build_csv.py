@@ -9,11 +9,14 @@ import shutil
 import sys
 import tarfile
 import threading
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.model_selection import train_test_split
 
 from pyimagesearch import build_csv
 from pyimagesearch.check_csv import check_csvs
@@ -22,12 +25,14 @@ from pyimagesearch.csv_rows import parse_row
 NAMES = ["flowers17_training.csv", "flowers17_testing.csv"]
 
 
-def save_image(path, colour, size=(80, 60), mode="RGB"):
+def save_image(path, colour, size=(80, 60), mode="RGB", **options):
+    """Save a picture in one colour, the upper half of it at half the brightness."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.tile(np.array(colour, "uint8"), (size[1], size[0], 1))
     pixels[: size[1] // 2] //= 2
     image = Image.fromarray(pixels)
-    (image.quantize() if mode == "P" else image.convert(mode)).save(path)
+    image = image.quantize() if mode == "P" else image.convert(mode)
+    image.save(path, **options)
     return path
 
 
@@ -35,23 +40,26 @@ def save_image(path, colour, size=(80, 60), mode="RGB"):
 def classes(tmp_path):
     """A folder of eight roses and eight irises, in formats of all kinds."""
     folder = tmp_path / "images"
-    suffixes = ["jpg", "jpeg", "png", "bmp", "gif", "JPG", "PNG", "jpg"]
+    suffixes = ["jpg", "jpeg", "png", "bmp", "gif", "JPG", "webp", "tif"]
     for k, suffix in enumerate(suffixes):
         save_image(folder / "rose" / f"{k}.{suffix}", (200, 10 * k, 40))
         save_image(folder / "iris" / f"{k}.{suffix}", (60, 10 * k, 200))
-    (folder / "rose" / "notes.txt").write_text("no image")
     return folder
 
 
 @pytest.fixture
-def flat(tmp_path):
-    """A folder in the layout of Flowers-17, with the first and last of each class."""
-    for first in range(1, 1361, 80):
-        for number in (first, first + 79):
-            save_image(
-                tmp_path / f"flat/jpg/image_{number:04}.jpg", (first % 256, 9, 9)
-            )
+def flat(monkeypatch, tmp_path):
+    """A folder in the layout of Flowers-17, cut down to four images per class."""
+    numbers = [first + k for first in range(1, 1361, 80) for k in (0, 1, 40, 79)]
+    flowers = {f"image_{k:04}.jpg": FLOWERS17[f"image_{k:04}.jpg"] for k in numbers}
+    monkeypatch.setattr(build_csv, "FLOWERS17", flowers)
+    for k, name in zip(numbers, flowers):
+        save_image(tmp_path / "flat" / "jpg" / name, (k % 256, 9, 9))
+    (tmp_path / "flat" / "jpg" / "files.txt").write_text("\n".join(flowers))
     return tmp_path / "flat"
+
+
+FLOWERS17 = build_csv.FLOWERS17
 
 
 @pytest.fixture
@@ -81,43 +89,168 @@ def build(monkeypatch, tmp_path):
     return run
 
 
-def test_one_folder_a_class(build, classes):
+def test_one_folder_per_class(build, classes):
     training, testing = build("--images", classes)
     assert (len(training), len(testing)) == (12, 4)
     labels = sorted(label for label, _ in training + testing)
     assert labels == ["iris"] * 8 + ["rose"] * 8
 
 
-def test_pixels_are_rgb_64_by_64_and_bilinear(build, classes):
-    shutil.rmtree(classes / "iris")
-    save_image(classes / "iris" / "0.png", (60, 70, 200), mode="P")
-    save_image(classes / "iris" / "1.png", (60, 70, 200), mode="RGBA")
+def test_a_class_may_be_a_link_to_a_folder(build, classes, tmp_path):
+    (classes / "rose").rename(tmp_path / "elsewhere")
+    (classes / "rose").symlink_to(tmp_path / "elsewhere")
+    labels = [label for rows in build("--images", classes) for label, _ in rows]
+    assert labels.count("rose") == 8
+
+
+def test_images_in_folders_inside_a_class_belong_to_the_class(build, classes):
+    save_image(classes / "rose" / "2026" / "album.jpg" / "x.png", (1, 2, 3))
+    labels = [label for rows in build("--images", classes) for label, _ in rows]
+    assert labels.count("rose") == 9 and set(labels) == {"rose", "iris"}
+
+
+def test_the_content_of_a_file_decides_not_its_suffix(build, classes):
+    (classes / "rose" / "0.jpg").rename(classes / "rose" / "0.jfif")
+    (classes / "rose" / "2.png").rename(classes / "rose" / "2.jpg")
+    (classes / "rose" / "3.bmp").rename(classes / "rose" / "3")
+    (classes / "rose" / "1.jpeg").rename(classes / "rose" / "1.dat")
+    labels = [label for rows in build("--images", classes) for label, _ in rows]
+    assert labels.count("rose") == 8
+
+
+def test_litter_is_left_out_and_counted(build, classes, capsys):
+    (classes / "rose" / "notes.txt").write_text("no image")
+    (classes / "rose" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(600))
+    (classes / "rose" / "empty").write_bytes(b"")
+    (classes / "rose" / "._0.jpg").write_bytes(b"\0\5\x16\7" + bytes(99))
+    (classes / ".cache").mkdir()
+    save_image(classes / ".cache" / "x.png", (1, 2, 3))
+    (classes / "iris" / "gone.jpg").symlink_to("nowhere.jpg")
+    (classes / "iris" / "all").symlink_to(classes)
+    save_image(classes / "cover.png", (1, 2, 3))
+    assert sum(map(len, build("--images", classes))) == 16
+    output = capsys.readouterr().out
+    assert "left out: 2 hidden (.cache/x.png, rose/._0.jpg)" in output
+    assert "left out: 2 links to no file (iris/all, iris/gone.jpg)" in output
+    assert "left out: 3 not an image that Pillow can open (rose/Thumbs.db, " in output
+    assert "left out: 1 images outside the class folders (cover.png)" in output
+
+
+def test_the_summary_counts_the_rows_of_each_class(build, classes, capsys):
     training, testing = build("--images", classes)
-    for label, image in training + testing:
-        if label == "iris":
-            # 80 x 60 pixels, the upper half dark: wider and lower than 64 x 64.
-            np.testing.assert_array_equal(image[0], [[30, 35, 100]] * 64)
-            np.testing.assert_array_equal(image[-1], [[60, 70, 200]] * 64)
-            assert 100 <= image[31, 0, 2] <= image[32, 0, 2] <= 200
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for label in ("iris", "rose"):
+        counts = [
+            str(sum(name == label for name, _ in rows)) for rows in (training, testing)
+        ]
+        assert [label, *counts] in lines
+    assert ["all", "12", "4"] in lines
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGB", "png"), ("P", "gif"), ("RGBA", "png"), ("CMYK", "tif")]
+)
+def test_pixels_are_rgb_64_by_64_and_bilinear(tmp_path, mode, suffix):
+    path = save_image(tmp_path / f"0.{suffix}", (60, 70, 200), mode=mode)
+    image = build_csv.load_image(path)
+    assert image.shape == (64, 64, 3) and image.dtype == "uint8"
+    # 80 x 60 pixels, the upper half dark: wider and lower than 64 x 64.
+    np.testing.assert_array_equal(image[0], [[30, 35, 100]] * 64)
+    np.testing.assert_array_equal(image[-1], [[60, 70, 200]] * 64)
+    assert 100 <= image[31, 0, 2] <= image[32, 0, 2] <= 200
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [(3, Image.ROTATE_180), (6, Image.ROTATE_90), (8, Image.ROTATE_270)],
+)
+def test_a_photograph_is_turned_upright(tmp_path, suffix, orientation, turned):
+    upright = np.zeros((64, 64, 3), "uint8")
+    upright[:16] = 200  # a bright sky
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"phone.{suffix}"
+    Image.fromarray(upright).transpose(turned).save(path, exif=exif)
+    difference = np.abs(build_csv.load_image(path).astype(int) - upright)
+    assert difference.max() <= 4  # a JPEG's own loss
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bits_are_scaled_to_8(tmp_path, suffix):
+    ramp = np.linspace(0, 65535, 64).round().astype("uint16")
+    Image.fromarray(np.tile(ramp, (64, 1))).save(tmp_path / f"ramp.{suffix}")
+    image = build_csv.load_image(tmp_path / f"ramp.{suffix}")
+    wanted = np.round(ramp / 257).astype("uint8")
+    np.testing.assert_array_equal(image, np.tile(wanted[:, None], (64, 1, 3)))
+
+
+def test_what_is_transparent_lies_on_white(tmp_path):
+    pixels = np.zeros((64, 64, 4), "uint8")
+    pixels[:, 32:] = (0, 90, 0, 255)
+    picture = Image.fromarray(pixels)  # its left half is black, but transparent
+    folder = tmp_path / "transparent"
+    folder.mkdir()
+    picture.save(folder / "rgba.png")
+    picture.convert("LA").save(folder / "la.png")
+    picture.quantize().save(folder / "palette.png")
+    picture.save(folder / "rgba.webp", lossless=True)
+    picture.convert("RGB").save(folder / "colour.png", transparency=(0, 0, 0))
+    for path in folder.iterdir():
+        image = build_csv.load_image(path)
+        assert (image[:, :32] == 255).all(), path
+        assert (image[:, 32:, 0] < 100).all(), path
 
 
 @pytest.mark.parametrize("source", ["--images", "--archive"])
 def test_the_layout_of_flowers17(build, flat, archive, source):
     training, testing = build(source, {"--images": flat, "--archive": archive}[source])
     labels = [label for label, _ in training + testing]
-    assert sorted(labels) == sorted(build_csv.FLOWERS * 2)
+    assert sorted(labels) == sorted(build_csv.FLOWERS * 4)
 
 
 def test_the_folder_of_the_images_themselves_will_do(build, flat):
-    assert sum(map(len, build("--images", flat / "jpg"))) == 34
+    assert sum(map(len, build("--images", flat / "jpg"))) == 68
 
 
-def test_the_number_of_an_image_tells_its_class(flat):
-    paths, labels = build_csv.find_images(flat)
-    by_name = {path.name: label for path, label in zip(paths, labels)}
-    assert by_name["image_0001.jpg"] == by_name["image_0080.jpg"] == "daffodil"
-    assert by_name["image_0081.jpg"] == "snowdrop"
-    assert by_name["image_1281.jpg"] == by_name["image_1360.jpg"] == "pansy"
+def test_the_number_of_an_image_tells_its_class():
+    assert len(FLOWERS17) == 1360
+    assert FLOWERS17["image_0001.jpg"] == FLOWERS17["image_0080.jpg"] == "daffodil"
+    assert FLOWERS17["image_0081.jpg"] == "snowdrop"
+    assert FLOWERS17["image_1281.jpg"] == FLOWERS17["image_1360.jpg"] == "pansy"
+
+
+def pack(folder, path, top=""):
+    """Pack a folder's content into an archive, below the folder `top`."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as zipped:
+            for file in sorted(folder.rglob("*")):
+                zipped.write(file, Path(top, file.relative_to(folder)))
+    else:
+        with tarfile.open(path, "w:" + path.suffix[1:].replace("tar", "")) as tar:
+            tar.add(folder, top)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz"])
+@pytest.mark.parametrize("top", [".", "flower_photos", "a/b"])
+def test_archives_with_any_number_of_folders_on_top(
+    build, classes, tmp_path, suffix, top
+):
+    (classes / "LICENSE.txt").write_text("yours")
+    (classes / "__MACOSX" / "rose").mkdir(parents=True)
+    (classes / "__MACOSX" / "rose" / "._0.jpg").write_bytes(bytes(99))
+    path = pack(classes, tmp_path / f"photos{suffix}", top)
+    assert build("--archive", path, output="one") == Rows(build("--images", classes))
+
+
+class Rows(list):
+    """The rows of two CSVs, which can be compared."""
+
+    def __eq__(self, other):
+        return [[(a, b.tobytes()) for a, b in rows] for rows in self] == [
+            [(a, b.tobytes()) for a, b in rows] for rows in other
+        ]
 
 
 def test_the_same_images_and_seed_give_the_same_bytes(build, classes, tmp_path):
@@ -156,17 +289,36 @@ def old_csvs(tmp_path):
 pytestmark = pytest.mark.usefixtures("old_csvs")
 
 
-def test_a_truncated_image_is_named(fail, classes):
+def test_all_images_that_cannot_be_read_are_named_at_once(fail, classes):
     path = save_image(classes / "rose" / "half.jpg", (1, 2, 3), (300, 300))
     path.write_bytes(path.read_bytes()[:900])
-    assert f"{path}: " in fail(build_csv, "--images", classes)
+    (classes / "rose" / "zero.png").write_bytes(b"")
+    (classes / "iris" / "text.jpg").write_text("no image")
+    (classes / "iris" / "head.png").write_bytes(b"\x89PNG\r\n\x1a\n1234567890")
+    message = fail(build_csv, "--images", classes)
+    for name in ("rose/half.jpg", "rose/zero.png", "iris/text.jpg", "iris/head.png"):
+        assert name in message
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n1234567890"])
-def test_a_file_that_is_no_image_is_named(fail, classes, content):
-    path = classes / "iris" / "odd.png"
-    path.write_bytes(content)
-    assert f"{path}: " in fail(build_csv, "--images", classes)
+def test_very_large_pictures_are_not_called_damaged(fail, classes, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)  # 80 x 60 is 4800
+    message = fail(build_csv, "--images", classes)
+    assert "4800 pixels" in message and "shrink" in message
+
+
+def test_large_pictures_are_read_without_a_warning(build, classes, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sum(map(len, build("--images", classes))) == 16
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_more_than_16_bits_are_refused(fail, classes, dtype):
+    pixels = np.full((64, 64), 70000, dtype)
+    Image.fromarray(pixels).save(classes / "rose" / "deep.tif")
+    message = fail(build_csv, "--images", classes)
+    assert "rose/deep.tif (more than 16 bits" in message
 
 
 def test_an_unreadable_image_in_an_archive_is_named(fail, flat, tmp_path):
@@ -175,6 +327,35 @@ def test_an_unreadable_image_in_an_archive_is_named(fail, flat, tmp_path):
         tar.add(flat / "jpg", "jpg")
     message = fail(build_csv, "--archive", "odd.tar")
     assert "odd.tar" in message and "jpg/image_0080.jpg" in message
+
+
+def test_only_some_of_flowers17_are_refused(fail, flat):
+    (flat / "jpg" / "image_0080.jpg").unlink()
+    assert "not exactly its 1,360 images" in fail(build_csv, "--images", flat)
+
+
+def test_flowers17_beside_class_folders_is_refused(fail, classes):
+    save_image(classes / "image_0001.jpg", (1, 2, 3))
+    message = fail(build_csv, "--images", classes)
+    assert "image_0001.jpg looks like Flowers-17's" in message
+
+
+def test_a_class_for_the_testing_file_alone_is_refused(fail, classes):
+    save_image(classes / "lily" / "only.png", (1, 2, 3))
+    labels = ["iris"] * 8 + ["lily"] + ["rose"] * 8
+    seed = next(
+        seed
+        for seed in range(100)
+        if "lily" in train_test_split(labels, test_size=0.25, random_state=seed)[1]
+    )
+    message = fail(build_csv, "--images", classes, "--seed", seed)
+    assert "no image of lily to train on" in message and "--seed" in message
+
+
+def test_a_split_that_leaves_nothing_to_train_on(fail, tmp_path):
+    for label in ("iris", "rose"):
+        save_image(tmp_path / "two" / label / "0.png", (1, 2, 3))
+    assert "2 images" in fail(build_csv, "--images", "two", "--test-size", "0.9")
 
 
 @pytest.mark.parametrize("name", ["a,b", "a\nb", "a\rb", " a"])
@@ -195,19 +376,34 @@ def test_a_single_class(fail, classes):
 
 def test_an_empty_folder_and_no_folder(fail, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty: " in fail(build_csv, "--images", "empty")
+    assert "empty: images of 0 classes" in fail(build_csv, "--images", "empty")
     assert "nowhere: " in fail(build_csv, "--images", "nowhere")
 
 
-def test_a_number_that_flowers17_does_not_have(fail, flat):
-    save_image(flat / "jpg" / "image_1361.jpg", (1, 2, 3))
-    assert "image_1361.jpg" in fail(build_csv, "--images", flat)
-
-
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz"])
 @pytest.mark.parametrize("share", [0, 0.3, 0.9])
-def test_a_cut_archive(fail, archive, share):
-    archive.write_bytes(archive.read_bytes()[: int(share * archive.stat().st_size)])
-    assert f"{archive}: " in fail(build_csv, "--archive", archive)
+def test_a_truncated_archive(fail, classes, tmp_path, suffix, share):
+    path = pack(classes, tmp_path / f"photos{suffix}")
+    text = path.read_bytes()
+    path.write_bytes(text[: int(share * len(text))])
+    assert f"{path}: can't be unpacked" in fail(build_csv, "--archive", path)
+
+
+def test_a_tar_that_is_truncated_between_two_files(fail, classes, tmp_path):
+    path = pack(classes, tmp_path / "photos.tar")
+    with tarfile.open(path) as tar:
+        offset = tar.getmembers()[9].offset
+    path.write_bytes(path.read_bytes()[:offset])
+    assert "truncated" in fail(build_csv, "--archive", path)
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tar.bz2", ".tar.xz"])
+def test_a_damaged_archive(fail, classes, tmp_path, suffix):
+    path = pack(classes, tmp_path / f"photos{suffix}")
+    text = bytearray(path.read_bytes())
+    text[len(text) // 2 - 50 : len(text) // 2 + 50] = bytes(100)
+    path.write_bytes(text)
+    assert f"{path}: can't be unpacked" in fail(build_csv, "--archive", path)
 
 
 def test_a_missing_archive(fail):
@@ -225,6 +421,23 @@ def test_an_archive_writes_nowhere_else(fail, tmp_path, name):
     assert not list(tmp_path.rglob("*escaped*"))
 
 
+def test_a_link_out_of_an_archive_is_refused(fail, tmp_path):
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        member = tarfile.TarInfo("rose/link")
+        member.type, member.linkname = tarfile.SYMTYPE, "../../outside"
+        tar.addfile(member)
+    assert "evil.tar" in fail(build_csv, "--archive", "evil.tar")
+
+
+def test_a_zip_writes_nowhere_else(fail, tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as zipped:
+        zipped.writestr("../../escaped.jpg", "evil")
+        zipped.writestr("/tmp/pyimagesearch_escaped.jpg", "evil")
+    assert "evil.zip" in fail(build_csv, "--archive", "evil.zip")
+    assert not Path("/tmp/pyimagesearch_escaped.jpg").exists()
+    assert not list(tmp_path.parent.parent.glob("**/*escaped*"))
+
+
 @pytest.mark.parametrize("value", ["0", "1", "-0.5", "half", "nan"])
 def test_a_share_that_is_none(fail, classes, value):
     assert repr(value) in fail(build_csv, "--images", classes, "--test-size", value)
@@ -232,7 +445,7 @@ def test_a_share_that_is_none(fail, classes, value):
 
 def test_a_file_in_place_of_the_output_folder(fail, classes):
     message = fail(build_csv, "--images", classes, "--output", NAMES[0])
-    assert f"{NAMES[0]}: is a file" in message
+    assert f"{NAMES[0]}: Not a directory" in message
 
 
 @pytest.fixture
@@ -264,8 +477,8 @@ def server(archive, monkeypatch, tmp_path):
 
 
 def test_without_options_it_downloads_once(server, build):
-    assert sum(map(len, build())) == 34
-    assert sum(map(len, build())) == 34
+    assert sum(map(len, build())) == 68
+    assert sum(map(len, build())) == 68
     assert server == ["/flowers.tgz"]
 
 
