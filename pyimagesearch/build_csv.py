@@ -50,10 +50,11 @@ def unpack(archive, folder):
             with zipfile.ZipFile(archive) as zipped:
                 zipped.extractall(folder)
             return
+        if not hasattr(tarfile, "data_filter"):
+            raise tarfile.TarError("that takes Python 3.10.12 or later")
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-            # tarfile doesn't notice that an archive was truncated between two files,
-            # but a whole one ends in a block of zeros.
+            # A whole archive ends in a block of zeros; tarfile doesn't check that.
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("truncated or damaged")
@@ -173,7 +174,7 @@ def load_images(folder, names, source):
         try:
             images.append(load_image(Path(folder) / name))
         except Exception as error:  # noqa: BLE001, each of Pillow's decoders has its own
-            failures.append(f"{name} ({error})")
+            failures.append(f"{str(name)!r} ({error})")
         progress.add(1)
     if failures:
         raise InputError(
@@ -229,7 +230,9 @@ def print_summary(train_labels, test_labels, left_out):
         print(f"{label:{width}} {training[label]:8} {testing[label]:8}")
     print(f"{'all':{width}} {len(train_labels):8} {len(test_labels):8}")
     for reason, names in left_out.items():
-        first = ", ".join(map(str, names[:3])) + ", ..." * (len(names) > 3)
+        first = ", ".join(repr(str(name)) for name in names[:3]) + ", ..." * (
+            len(names) > 3
+        )
         print(f"left out: {len(names)} {reason} ({first})")
 
 
@@ -248,24 +251,19 @@ def main():
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as unpacked:
-        if args.images:
-            source = folder = args.images
-            names, left_out = find_images(folder)
-            labels = label_images(names, source)
-        else:
+        source = folder = args.images
+        if not args.images:
             source, folder = args.archive or download(), unpacked
             unpack(source, folder)
-            names, left_out = find_images(folder)
-            labels = label_images(below_common_folders(names), source)
-        labels = {
-            name: label for name, label in zip(names, labels) if label is not None
-        }
-        if outside := sorted(set(names) - set(labels)):
+        names, left_out = find_images(folder)
+        inner_names = names if args.images else below_common_folders(names)
+        labels = dict(zip(names, label_images(inner_names, source)))
+        if outside := [name for name in names if labels[name] is None]:
             left_out["images outside the class folders"] = outside
-        images = load_images(folder, labels, source)
-    split = write_csvs(
-        images, list(labels.values()), args.output, args.test_size, args.seed
-    )
+        names = [name for name in names if labels[name] is not None]
+        images = load_images(folder, names, source)
+    labels = [labels[name] for name in names]
+    split = write_csvs(images, labels, args.output, args.test_size, args.seed)
     print_summary(*split, left_out)
 
 

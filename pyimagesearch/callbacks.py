@@ -36,10 +36,7 @@ class StopOnCtrlC(Callback):
 
 
 class Backup(Callback):
-    """After each epoch, save the weights and the optimizer's state in one file.
-
-    The file is replaced whole, so a kill at any moment leaves a complete one.
-    """
+    """After each epoch, save weights and optimizer in one file, replaced whole."""
 
     def __init__(self, path):
         super().__init__()

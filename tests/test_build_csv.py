@@ -119,7 +119,7 @@ def test_the_content_of_a_file_decides_not_its_suffix(build, classes):
 
 
 def test_litter_is_left_out_and_counted(build, classes, capsys):
-    (classes / "rose" / "notes.txt").write_text("no image")
+    Path(os.fsdecode(bytes(classes) + b"/rose/not\xe9s.txt")).write_text("no image")
     (classes / "rose" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(600))
     (classes / "rose" / "empty").write_bytes(b"")
     (classes / "rose" / "._0.jpg").write_bytes(b"\0\5\x16\7" + bytes(99))
@@ -130,10 +130,10 @@ def test_litter_is_left_out_and_counted(build, classes, capsys):
     save_image(classes / "cover.png", (1, 2, 3))
     assert sum(map(len, build("--images", classes))) == 16
     output = capsys.readouterr().out
-    assert "left out: 2 hidden (.cache/x.png, rose/._0.jpg)" in output
-    assert "left out: 2 links to no file (iris/all, iris/gone.jpg)" in output
-    assert "left out: 3 not an image that Pillow can open (rose/Thumbs.db, " in output
-    assert "left out: 1 images outside the class folders (cover.png)" in output
+    assert "left out: 2 hidden ('.cache/x.png', 'rose/._0.jpg')" in output
+    assert "left out: 2 links to no file ('iris/all', 'iris/gone.jpg')" in output
+    assert "left out: 3 not an image that Pillow can open ('rose/Thumbs.db', " in output
+    assert "left out: 1 images outside the class folders ('cover.png')" in output
 
 
 def test_the_summary_counts_the_rows_of_each_class(build, classes, capsys):
@@ -318,7 +318,7 @@ def test_more_than_16_bits_are_refused(fail, classes, dtype):
     pixels = np.full((64, 64), 70000, dtype)
     Image.fromarray(pixels).save(classes / "rose" / "deep.tif")
     message = fail(build_csv, "--images", classes)
-    assert "rose/deep.tif (more than 16 bits" in message
+    assert "'rose/deep.tif' (more than 16 bits" in message
 
 
 def test_an_unreadable_image_in_an_archive_is_named(fail, flat, tmp_path):
