@@ -4,6 +4,7 @@
 Oxford) and writes flowers17_training.csv and flowers17_testing.csv.
 """
 
+import os
 import re
 import tarfile
 import tempfile
@@ -13,7 +14,7 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from sklearn.model_selection import train_test_split
 from tensorflow import keras
 
@@ -46,7 +47,7 @@ def download():
 def unpack(archive, folder):
     """Unpack a zip or tar archive into `folder`, and nowhere else, or raise InputError."""
     try:
-        if zipfile.is_zipfile(archive):
+        if not tarfile.is_tarfile(archive):
             with zipfile.ZipFile(archive) as zipped:
                 zipped.extractall(folder)
             return
@@ -54,10 +55,12 @@ def unpack(archive, folder):
             raise tarfile.TarError("that takes Python 3.10.12 or later")
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-            # A whole archive ends in a block of zeros; tarfile doesn't check that.
+            # tarfile stops at the first block of zeros, or where the archive was
+            # truncated. Reading the rest also makes gzip compare its checksum.
             tar.fileobj.seek(tar.offset)
-            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError("truncated or damaged")
+            rest = tar.fileobj.read()
+            if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
+                raise tarfile.TarError("truncated or damaged")
     except Exception as error:
         # Each of the decompressors has its own exceptions for damaged data.
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -67,22 +70,27 @@ def unpack(archive, folder):
 def find_images(folder):
     """Find the images in a folder, at any depth, by their content or suffix.
 
-    Returns their relative paths, sorted, and a dict from the reasons why other files
-    were left out to the relative paths of those files.
+    Returns their sorted relative paths, and those of the other files, by reason.
     """
+    paths, errors = list(Path(folder).iterdir()), []
+    for top in filter(
+        Path.is_dir, tuple(paths)
+    ):  # maybe a link; below, none is followed
+        for root, folders, files in os.walk(top, onerror=errors.append):
+            paths += [Path(root, name) for name in folders + files]
+    if errors:
+        raise errors[0]
     images, left_out = [], defaultdict(list)
-    # rglob follows no links, but a folder at the top may be one.
-    tops = sorted(Path(folder).iterdir())
-    for path in (path for top in tops for path in (top, *sorted(top.rglob("*")))):
+    for path in sorted(paths):
         name = path.relative_to(folder)
-        if path.is_dir() and (path in tops or not path.is_symlink()):
+        if path.is_dir() and (len(name.parts) == 1 or not path.is_symlink()):
             continue
         if any(part.startswith((".", "__MACOSX")) for part in name.parts):
             left_out["hidden"].append(name)
         elif not path.is_file():
-            left_out["links to no file"].append(name)
+            left_out["not regular files"].append(name)
         elif not _is_image(path):
-            left_out["not an image that Pillow can open"].append(name)
+            left_out["not images that Pillow can open"].append(name)
         else:
             images.append(name)
     return images, left_out
@@ -95,10 +103,8 @@ def _is_image(path):
         return True
     try:
         Image.open(path).close()
-    except UnidentifiedImageError:
-        return False
-    except Image.DecompressionBombError:
-        pass
+    except Exception as error:  # noqa: BLE001, a text can look like many formats
+        return isinstance(error, Image.DecompressionBombError)
     return True
 
 
@@ -117,7 +123,7 @@ def label_images(names, source):
     `source`, for anything else that could be meant.
     """
     flat = [n for n in names if re.fullmatch(r"(jpg/)?image_\d{4}\.jpg", n.as_posix())]
-    if flat and sorted(name.name for name in names) != list(FLOWERS17):
+    if flat and (flat != names or sorted(n.name for n in flat) != list(FLOWERS17)):
         raise InputError(
             f"{source}: {flat[0]} looks like Flowers-17's, but these are not exactly its"
             " 1,360 images; get them all, or put each class in a sub-folder"
@@ -129,15 +135,15 @@ def label_images(names, source):
     classes = set(labels) - {None}
     for label in classes:
         utf8 = label.encode(errors="ignore").decode()
-        if re.search(r"[,\r\n]", label) or not label == label.strip() == utf8:
+        if re.search(r"[,\r\n\ufeff]", label) or not label == label.strip() == utf8:
             raise InputError(
                 f"{source}: the class name {label!r} can't stand in a CSV; rename that"
                 " folder, without a comma, a line break or spaces at the ends"
             )
     if len(classes) < 2:
         raise InputError(
-            f"{source}: images of {len(classes)} classes, but at least two are needed;"
-            " put each class in a sub-folder of its own"
+            f"{source}: {len(classes)} folders of images that Pillow can open, but two or"
+            " more are needed; put each class in a sub-folder of its own"
         )
     return labels
 
@@ -147,17 +153,16 @@ def load_image(path):
 
     It is turned upright by its EXIF orientation, scaled from 16 bits to 8, laid on
     white where transparent, converted to RGB or gray, and resized (bilinear, without
-    keeping the aspect ratio). Raises InputError for more than 16 bits per channel, and
-    whatever Pillow raises.
+    keeping the aspect ratio). More than 16 bits per channel raise InputError.
     """
     height, width, channels = IMAGE_SHAPE
     with Image.open(path) as picture:
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture)
-        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        # Pillow's mode I has 32 bits, but a 16-bit PGM is one, too.
+        if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
             raise InputError("more than 16 bits per channel; convert it to 8")
-        picture = Image.fromarray(np.round(values / 257).astype("uint8"))
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray(np.round(np.asarray(picture) / 257).astype("uint8"))
     white = Image.new("RGBA", picture.size, "white")
     picture = Image.alpha_composite(white, picture.convert("RGBA"))
     picture = picture.convert("RGB" if channels == 3 else "L")
@@ -167,7 +172,6 @@ def load_image(path):
 
 def load_images(folder, names, source):
     """Load all images, showing progress; one InputError names all that can't be read."""
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     progress = keras.utils.Progbar(len(names), unit_name="image")
     images, failures = [], []
     for name in names:
@@ -186,22 +190,21 @@ def load_images(folder, names, source):
 def write_csvs(images, labels, folder, test_size=0.25, seed=42):
     """Shuffle, split and write the images as the two CSVs in `folder`.
 
-    `images` is a sequence of uint8 arrays of shape IMAGE_SHAPE, `labels` their names.
-    `test_size` is the testing file's share, above 0 and below 1; the same images and
-    `seed` give the same two files. Returns the labels of each file. A class in the
-    testing file alone raises InputError. No error changes a file that was there.
+    `images` are uint8 arrays of shape IMAGE_SHAPE, `test_size` is the testing file's
+    share, above 0 and below 1; the same images and `seed` give the same two files.
+    Returns the labels of each. A class in the testing file alone raises InputError.
     """
     try:
         train_images, test_images, train_labels, test_labels = train_test_split(
             images, labels, test_size=test_size, random_state=seed
         )
-    except ValueError as error:  # not one image left to train on
-        raise InputError(f"{len(labels)} images can't be split: {error}") from None
+    except ValueError as error:  # no image would be left to train on
+        raise InputError(str(error)) from None
     test_only = sorted(set(test_labels) - set(train_labels))
     if test_only:
         raise InputError(
-            f"the split leaves no image of {', '.join(test_only)} to train on; add more"
-            " images of it, or try another --seed"
+            f"the split leaves no {', '.join(test_only)} to train on; add more images, or"
+            " try another --seed"
         )
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
@@ -252,11 +255,13 @@ def main():
 
     with tempfile.TemporaryDirectory() as unpacked:
         source = folder = args.images
-        if not args.images:
-            source, folder = args.archive or download(), unpacked
+        if args.images is None:
+            source = download() if args.archive is None else args.archive
+            folder = unpacked
             unpack(source, folder)
+        warnings.filterwarnings("ignore", module="PIL")  # large pictures, odd EXIF data
         names, left_out = find_images(folder)
-        inner_names = names if args.images else below_common_folders(names)
+        inner_names = below_common_folders(names) if args.images is None else names
         labels = dict(zip(names, label_images(inner_names, source)))
         if outside := [name for name in names if labels[name] is None]:
             left_out["images outside the class folders"] = outside

@@ -58,7 +58,7 @@ def load_backup(model, path, steps_per_epoch, epochs):
     model.optimizer.build(model.trainable_variables)
     try:
         model.load_weights(path)
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, RuntimeError):
         raise InputError(
             f"{path}: not a backup of this network; name another file or delete it"
         ) from None
@@ -67,8 +67,8 @@ def load_backup(model, path, steps_per_epoch, epochs):
     finished, rest = divmod(updates, steps_per_epoch)
     if rest or not 1 <= finished <= epochs:
         raise InputError(
-            f"{path}: {updates} updates are not 1 to {epochs} epochs of"
-            f" {steps_per_epoch}; use the options it was made with, or delete it"
+            f"{path}: {updates} updates are not 1 to {epochs} epochs of {steps_per_epoch};"
+            " use the options and files it was made with, or delete it"
         )
     print(f"[INFO] resuming after epoch {finished}; delete {path} to start anew")
     return finished

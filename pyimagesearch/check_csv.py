@@ -18,8 +18,8 @@ def check_csvs(train_csv, test_csv):
     missing = [str(path) for path in (train_csv, test_csv) if not Path(path).exists()]
     if missing:
         raise InputError(
-            f"{' and '.join(missing)}: no such file;"
-            " python -m pyimagesearch.build_csv makes both from the photographs"
+            f"{' and '.join(missing)}: no such file; python -m pyimagesearch.build_csv"
+            " makes both from the photographs"
         )
     train_labels = read_labels(train_csv)
     classes = set(train_labels)
@@ -30,8 +30,7 @@ def check_csvs(train_csv, test_csv):
     runs = [label for label, _ in itertools.groupby(train_labels)]
     if len(runs) == len(classes) < len(train_labels):
         print(
-            f"[WARNING] {train_csv}: the rows are sorted by label, so whole batches will"
-            " hold a single class; shuffle the lines of the file first",
+            f"[WARNING] {train_csv}: the rows are sorted by label; shuffle its lines first",
             file=sys.stderr,
         )
     return train_labels, test_labels
@@ -69,10 +68,7 @@ def main():
     parser.add_argument("test_csv", nargs="?", default=TEST_CSV, help="testing rows")
     args = parser.parse_args()
     train_labels, test_labels = check_csvs(args.train_csv, args.test_csv)
-    print(
-        f"{len(train_labels):,} rows to train on, {len(test_labels):,} to test on,"
-        f" {len(set(train_labels))} classes: nothing wrong"
-    )
+    print(f"{len(train_labels):,} and {len(test_labels):,} rows: nothing wrong")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ def one_line_errors(main):
 
     @functools.wraps(main)
     def wrapper():
+        sys.stdout.reconfigure(errors="backslashreplace")  # for labels, on any terminal
         try:
             main()
         except InputError as error:

@@ -24,4 +24,5 @@ def replacing(path):
     except OSError as error:
         if error.filename is not None and Path(error.filename).parent != part.parent:
             raise
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, reason, str(path)) from error

@@ -122,6 +122,7 @@ def test_litter_is_left_out_and_counted(build, classes, capsys):
     Path(os.fsdecode(bytes(classes) + b"/rose/not\xe9s.txt")).write_text("no image")
     (classes / "rose" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(600))
     (classes / "rose" / "empty").write_bytes(b"")
+    (classes / "rose" / "zzz.txt").write_text("P3 photographs, taken in May")
     (classes / "rose" / "._0.jpg").write_bytes(b"\0\5\x16\7" + bytes(99))
     (classes / ".cache").mkdir()
     save_image(classes / ".cache" / "x.png", (1, 2, 3))
@@ -131,8 +132,8 @@ def test_litter_is_left_out_and_counted(build, classes, capsys):
     assert sum(map(len, build("--images", classes))) == 16
     output = capsys.readouterr().out
     assert "left out: 2 hidden ('.cache/x.png', 'rose/._0.jpg')" in output
-    assert "left out: 2 links to no file ('iris/all', 'iris/gone.jpg')" in output
-    assert "left out: 3 not an image that Pillow can open ('rose/Thumbs.db', " in output
+    assert "left out: 2 not regular files ('iris/all', 'iris/gone.jpg')" in output
+    assert "left out: 4 not images that Pillow can open ('rose/Thumbs.db', " in output
     assert "left out: 1 images outside the class folders ('cover.png')" in output
 
 
@@ -315,7 +316,7 @@ def test_large_pictures_are_read_without_a_warning(build, classes, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["int32", "float32"])
 def test_more_than_16_bits_are_refused(fail, classes, dtype):
-    pixels = np.full((64, 64), 70000, dtype)
+    pixels = np.full((64, 64), 200, dtype)
     Image.fromarray(pixels).save(classes / "rose" / "deep.tif")
     message = fail(build_csv, "--images", classes)
     assert "'rose/deep.tif' (more than 16 bits" in message
@@ -340,6 +341,12 @@ def test_flowers17_beside_class_folders_is_refused(fail, classes):
     assert "image_0001.jpg looks like Flowers-17's" in message
 
 
+def test_flowers17_with_one_image_elsewhere_is_refused(fail, flat):
+    (flat / "rose").mkdir()
+    (flat / "jpg" / "image_1360.jpg").rename(flat / "rose" / "image_1360.jpg")
+    assert "not exactly its 1,360 images" in fail(build_csv, "--images", flat)
+
+
 def test_a_class_for_the_testing_file_alone_is_refused(fail, classes):
     save_image(classes / "lily" / "only.png", (1, 2, 3))
     labels = ["iris"] * 8 + ["lily"] + ["rose"] * 8
@@ -349,13 +356,15 @@ def test_a_class_for_the_testing_file_alone_is_refused(fail, classes):
         if "lily" in train_test_split(labels, test_size=0.25, random_state=seed)[1]
     )
     message = fail(build_csv, "--images", classes, "--seed", seed)
-    assert "no image of lily to train on" in message and "--seed" in message
+    assert "no lily to train on" in message and "--seed" in message
 
 
 def test_a_split_that_leaves_nothing_to_train_on(fail, tmp_path):
     for label in ("iris", "rose"):
         save_image(tmp_path / "two" / label / "0.png", (1, 2, 3))
-    assert "2 images" in fail(build_csv, "--images", "two", "--test-size", "0.9")
+    assert "train set will be empty" in fail(
+        build_csv, "--images", "two", "--test-size", "0.9"
+    )
 
 
 @pytest.mark.parametrize("name", ["a,b", "a\nb", "a\rb", " a"])
@@ -376,7 +385,7 @@ def test_a_single_class(fail, classes):
 
 def test_an_empty_folder_and_no_folder(fail, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty: images of 0 classes" in fail(build_csv, "--images", "empty")
+    assert "empty: 0 folders of images" in fail(build_csv, "--images", "empty")
     assert "nowhere: " in fail(build_csv, "--images", "nowhere")
 
 
@@ -419,6 +428,59 @@ def test_an_archive_writes_nowhere_else(fail, tmp_path, name):
     assert "evil.tar" in fail(build_csv, "--archive", "evil.tar")
     assert not Path("/tmp/pyimagesearch_escaped.jpg").exists()
     assert not list(tmp_path.rglob("*escaped*"))
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
+def test_one_flipped_bit_in_a_compressed_archive(fail, classes, tmp_path, place):
+    for path in [*classes.glob("*/*.png"), *classes.glob("*/*.tif")]:
+        path.unlink()  # so that most of it can't be compressed, as with photographs
+    noise = np.random.default_rng(0).integers(0, 256, (99, 99, 3), "uint8")
+    Image.fromarray(noise).save(classes / "rose" / "noise.jpg")
+    path = pack(classes, tmp_path / "photos.tar.gz")
+    text = bytearray(path.read_bytes())
+    text[int(place * len(text))] ^= 16
+    path.write_bytes(text)
+    assert f"{path}: can't be unpacked" in fail(build_csv, "--archive", path)
+
+
+def test_a_tar_with_zeros_in_the_middle(fail, classes, tmp_path):
+    path = pack(classes, tmp_path / "photos.tar")
+    with tarfile.open(path) as tar:
+        offset = tar.getmembers()[9].offset
+    text = bytearray(path.read_bytes())
+    text[offset : offset + 512] = bytes(512)
+    path.write_bytes(text)
+    assert "truncated or damaged" in fail(build_csv, "--archive", path)
+
+
+def test_a_tar_that_ends_in_a_zip_is_a_tar(build, classes, tmp_path):
+    pack(classes / "iris", classes / "zzz.zip", "old")
+    rows = build("--archive", pack(classes, tmp_path / "photos.tar"))
+    assert {label for part in rows for label, _ in part} == {"iris", "rose"}
+
+
+def test_an_empty_name_does_not_mean_the_download(fail, monkeypatch):
+    monkeypatch.delattr(build_csv, "download")
+    assert "can't be unpacked" in fail(build_csv, "--archive", "")
+    fail(build_csv, "--images", "")
+
+
+def test_a_folder_that_cannot_be_listed(fail, classes):
+    if os.geteuid() == 0:
+        pytest.skip("root may list everything")
+    (classes / "rose").chmod(0)
+    assert f"{classes / 'rose'}: Permission denied" in fail(
+        build_csv, "--images", classes
+    )
+
+
+def test_labels_that_the_terminal_cannot_show(build, classes, monkeypatch):
+    (classes / "rose").rename(classes / "雏菊")
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert sum(map(len, build("--images", classes))) == 16
+    stdout.flush()
+    assert rb"\u96cf\u83ca" in stdout.buffer.getvalue()
 
 
 def test_a_link_out_of_an_archive_is_refused(fail, tmp_path):
