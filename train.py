@@ -37,7 +37,7 @@ def csv_image_generator(inputPath, bs, lb, mode="train", aug=None):
     file's order; its last batch may be shorter, and aug is not used.
 
     Raises ValueError for a bad row, a label that lb doesn't know, a file without
-    rows, any other mode, or a bs below 1, as soon as the batch in question is due.
+    rows, any other mode, or a bs below 1, from the next() that meets it.
     """
     if mode not in ("train", "eval"):
         raise ValueError(f"mode is {mode!r}, not 'train' or 'eval'")
@@ -48,7 +48,7 @@ def csv_image_generator(inputPath, bs, lb, mode="train", aug=None):
     # label into zeros, and two classes into a single column.
     one_hot = dict(zip(lb.classes_, np.eye(len(lb.classes_), dtype="float32")))
 
-    # A row is some 41 kB long: a large buffer reads the lines over three times as fast.
+    # A row is about 41 kB: with a large buffer, reading is over three times as fast.
     with open(inputPath, "rb", buffering=2**20) as csv_file:
         images, labels = [], []
         while True:
@@ -122,7 +122,7 @@ def build_model(classes, epochs):
 
 
 def save_plot(history, path):
-    """Plot loss and accuracy over the epochs of a History, and save them at `path`."""
+    """Plot a History's loss and accuracy per epoch, and save the plot at `path`."""
     epochs = [epoch + 1 for epoch in history.epoch]
     # Unlike pyplot, a bare Figure needs no screen and leaves a notebook's backend alone.
     with matplotlib.style.context("ggplot"):

@@ -52,7 +52,7 @@ def unpack(archive, folder):
                 zipped.extractall(folder)
             return
         if not hasattr(tarfile, "data_filter"):
-            raise tarfile.TarError("that takes Python 3.10.12 or later")
+            raise tarfile.TarError("needs Python 3.10.12 or later")
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
             # tarfile stops at the first block of zeros, or where the archive was
@@ -75,7 +75,7 @@ def find_images(folder):
     paths, errors = list(Path(folder).iterdir()), []
     for top in filter(
         Path.is_dir, tuple(paths)
-    ):  # maybe a link; below, none is followed
+    ):  # may be a link; deeper ones aren't followed
         for root, folders, files in os.walk(top, onerror=errors.append):
             paths += [Path(root, name) for name in folders + files]
     if errors:
@@ -97,13 +97,13 @@ def find_images(folder):
 
 
 def _is_image(path):
-    # With an image's suffix it counts as one, so that damage is reported.
+    # An image's suffix is enough, so that damage is reported.
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if Image.MIME.get(format_name, "").startswith("image/"):
         return True
     try:
         Image.open(path).close()
-    except Exception as error:  # noqa: BLE001, a text can look like many formats
+    except Exception as error:  # noqa: BLE001, a text can pass for many formats
         return isinstance(error, Image.DecompressionBombError)
     return True
 
@@ -120,7 +120,7 @@ def label_images(names, source):
 
     It is the name of the top folder; for Flowers-17's image_0001.jpg to image_1360.jpg,
     at the top or in a jpg folder, the number decides. Raises InputError, naming
-    `source`, for anything else that could be meant.
+    `source`, for an incomplete Flowers-17, a bad class name, or fewer than two classes.
     """
     flat = [n for n in names if re.fullmatch(r"(jpg/)?image_\d{4}\.jpg", n.as_posix())]
     if flat and (flat != names or sorted(n.name for n in flat) != list(FLOWERS17)):
@@ -137,7 +137,7 @@ def label_images(names, source):
         utf8 = label.encode(errors="ignore").decode()
         if re.search(r"[,\r\n\ufeff]", label) or not label == label.strip() == utf8:
             raise InputError(
-                f"{source}: the class name {label!r} can't stand in a CSV; rename that"
+                f"{source}: the class name {label!r} can't go in a CSV; rename that"
                 " folder, without a comma, a line break or spaces at the ends"
             )
     if len(classes) < 2:
@@ -151,8 +151,8 @@ def label_images(names, source):
 def load_image(path):
     """Return the picture in a file as a uint8 array of shape IMAGE_SHAPE, 0 to 255.
 
-    It is turned upright by its EXIF orientation, scaled from 16 bits to 8, laid on
-    white where transparent, converted to RGB or gray, and resized (bilinear, without
+    It is turned upright by its EXIF orientation, scaled from 16 bits to 8, put on
+    white where transparent, converted to RGB or grey, and resized (bilinear, without
     keeping the aspect ratio). More than 16 bits per channel raise InputError.
     """
     height, width, channels = IMAGE_SHAPE

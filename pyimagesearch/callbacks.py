@@ -10,7 +10,7 @@ from pyimagesearch.safe_files import replacing
 
 
 class StopOnCtrlC(Callback):
-    """On Ctrl-C, let model.fit finish the epoch that is running, then stop.
+    """On Ctrl-C, let model.fit finish the current epoch, then stop.
 
     Stopping between two batches would leave weights that have seen part of an epoch.
     A second Ctrl-C ends the process at once.
@@ -36,7 +36,7 @@ class StopOnCtrlC(Callback):
 
 
 class Backup(Callback):
-    """After each epoch, save weights and optimizer in one file, replaced whole."""
+    """After each epoch, save weights and optimizer to one file, atomically."""
 
     def __init__(self, path):
         super().__init__()
@@ -48,7 +48,7 @@ class Backup(Callback):
 
 
 def load_backup(model, path, steps_per_epoch, epochs):
-    """Load the backup at `path`, if any, into a compiled model; return its epochs.
+    """Load the backup at `path`, if any, into a compiled model; return its epoch count.
 
     That number is fit's initial_epoch. Raises InputError unless the file is a backup
     of this network after 1 to `epochs` whole epochs.
@@ -62,13 +62,13 @@ def load_backup(model, path, steps_per_epoch, epochs):
         raise InputError(
             f"{path}: not a backup of this network; name another file or delete it"
         ) from None
-    # The optimizer counts its updates, so the weights tell how much they have seen.
+    # The optimizer counts its updates, so the backup shows how far it got.
     updates = int(model.optimizer.iterations)
     finished, rest = divmod(updates, steps_per_epoch)
     if rest or not 1 <= finished <= epochs:
         raise InputError(
-            f"{path}: {updates} updates are not 1 to {epochs} epochs of {steps_per_epoch};"
-            " use the options and files it was made with, or delete it"
+            f"{path}: {updates} updates are not 1 to {epochs} epochs of"
+            f" {steps_per_epoch} steps; use the options and files of that run, or delete it"
         )
-    print(f"[INFO] resuming after epoch {finished}; delete {path} to start anew")
+    print(f"[INFO] resuming after epoch {finished}; delete {path} to start over")
     return finished

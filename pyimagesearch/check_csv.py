@@ -1,4 +1,4 @@
-"""Report what is wrong with a pair of CSVs before anything is trained on them."""
+"""Check a pair of CSVs before training on them."""
 
 import itertools
 import sys
@@ -30,14 +30,14 @@ def check_csvs(train_csv, test_csv):
     runs = [label for label, _ in itertools.groupby(train_labels)]
     if len(runs) == len(classes) < len(train_labels):
         print(
-            f"[WARNING] {train_csv}: the rows are sorted by label; shuffle its lines first",
+            f"[WARNING] {train_csv}: the rows are sorted by label; shuffle them first",
             file=sys.stderr,
         )
     return train_labels, test_labels
 
 
 def read_labels(path, known_labels=None):
-    """Check every row of one file; return the labels, `known_labels` if given."""
+    """Check every row of a file; return its labels, all in `known_labels` if given."""
     if not Path(path).is_file():
         raise InputError(f"{path}: not a regular file; name a CSV")
     labels = []
@@ -54,7 +54,7 @@ def read_labels(path, known_labels=None):
                         f" {label!r}; add some there or remove this one"
                     )
                 labels.append(label)
-    except OSError as error:  # of a read, which doesn't name the file
+    except OSError as error:  # reading doesn't name the file
         raise OSError(error.errno, error.strerror, str(path)) from error
     if not labels:
         raise InputError(f"{path}: no rows; a row is a label and its pixel values")
@@ -68,7 +68,7 @@ def main():
     parser.add_argument("test_csv", nargs="?", default=TEST_CSV, help="testing rows")
     args = parser.parse_args()
     train_labels, test_labels = check_csvs(args.train_csv, args.test_csv)
-    print(f"{len(train_labels):,} and {len(test_labels):,} rows: nothing wrong")
+    print(f"{len(train_labels):,} and {len(test_labels):,} rows: no errors")
 
 
 if __name__ == "__main__":

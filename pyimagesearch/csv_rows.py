@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-# Height, width, channels (3 for RGB, 1 for gray) of every image, here and elsewhere.
+# Height, width, channels (3 for RGB, 1 for grey) of every image in the project.
 IMAGE_SHAPE = (64, 64, 3)
 
 

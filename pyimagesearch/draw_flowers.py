@@ -2,7 +2,7 @@
 
 `python -m pyimagesearch.draw_flowers` draws them with numpy alone, from a seed, and
 `--sheet FILE` saves a picture of eight of each kind side by side. Every petal, stem,
-leaf and blade of grass is one call of `shape`; species.py says what makes a kind.
+leaf and blade of grass is one call of `shape`; species.py defines the kinds.
 """
 
 from typing import NamedTuple
@@ -41,8 +41,8 @@ class Ground(NamedTuple):
     """What a flower stands on, or in front of."""
 
     tones: list  # from dark to light
-    least: int  # and most: pieces of it that lie around
-    most: int
+    least: int  # pieces of it that lie around: at least this many,
+    most: int  # and fewer than this
 
 
 GROUNDS = {
@@ -61,7 +61,7 @@ def rgb(colour):
 
 
 def direction(degrees):
-    """Return the unit vector at an angle: 0 is right, 90 up. In pictures, y grows down."""
+    """Return the unit vector at an angle: 0 is right, 90 up. In pictures, y points down."""
     angle = np.radians(degrees)
     return np.array([np.cos(angle), -np.sin(angle)])
 
@@ -71,11 +71,11 @@ def shape(
 ):
     """Paint one shape into `picture`, an array of shape (SIDE, SIDE, 3), 0 to 1.
 
-    It reaches from `origin` by the vector `along` to its tip, and by `across` to both
-    sides wherever its outline is 1, all in pixels. Its colour goes from `base` to
-    `tip`, and gets darker by `shade` towards the sides. `mark` takes places in the
-    shape, t from base to tip and s from side to side, and returns how much of which
-    colour to put there.
+    It runs from `origin` along the vector `along` to its tip, and reaches `across` to
+    either side where its outline is 1, all in pixels. Its colour goes from `base` to
+    `tip`, and darkens by `shade` towards the sides. `mark` takes positions in the
+    shape, t from base to tip and s from side to side, and returns how strongly to
+    mark them, and in which colour.
     """
     reach = np.abs(across) * (1 + abs(bend)) + 1
     ends = np.array([origin, origin + along])
@@ -138,7 +138,7 @@ def marking(mark, rng):
 
 
 def noise(rng, cells):
-    """Return smooth noise from 0 to 1, shape (SIDE, SIDE), with `cells` bumps a side."""
+    """Return smooth noise from 0 to 1, shape (SIDE, SIDE), with `cells` bumps per side."""
     grid = rng.random((cells + 2, cells + 2))
     place = np.arange(SIDE) * cells / SIDE
     cell, part = place.astype(int), place % 1
@@ -157,7 +157,7 @@ def blur(picture, passes):
 
 
 def background(rng, name):
-    """Return a picture of one of GROUNDS alone, more or less out of focus."""
+    """Return a picture of one of GROUNDS, more or less out of focus."""
     ground = GROUNDS[name]
     tones = np.array([rgb(tone) for tone in ground.tones]) * rng.uniform(0.85, 1.15, 3)
     waves = rng.integers([2, 5, 14], [5, 12, 40])
@@ -187,11 +187,11 @@ def background(rng, name):
 def flower(picture, rng, species, middle, radius, turn=0.0):
     """Paint one flower, whorl by whorl, tilted and spun at random.
 
-    `turn` is by how many degrees it leans, where its petals have an up and a down.
+    `turn` is its lean in degrees; evenly spaced petals ignore it and spin at random.
     """
     tilt, lean = np.radians(rng.uniform(*species.tilt)), rng.uniform(0, 360)
     away, level = direction(lean), direction(lean + 90)
-    # From the flower's own plane to pixels: tilting it makes it shorter one way.
+    # From the flower's own plane to pixels: tilting shortens it one way.
     plane = radius * (np.outer(away, away) * np.cos(tilt) + np.outer(level, level))
     light = rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)
     own, other = rng.choice(species.palettes, 2)
@@ -342,7 +342,7 @@ def draw(species, rng):
 
 
 def draw_one(seed, species, number):
-    """Return picture `number` of a species; it depends on nothing but the arguments."""
+    """Return picture `number` of a species, the same each time while SPECIES stays."""
     rng = np.random.default_rng([seed, SPECIES.index(species), number])
     return draw(species, rng)
 
@@ -368,7 +368,7 @@ def save_sheet(images, path):
         ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
         constant_values=255,
     )
-    # From (species, row, y, x, channel) to one large image, rows by species.
+    # From (species, row, y, x, channel) to one large image, a column per species.
     sheet = np.concatenate(np.concatenate(pictures, axis=2), axis=0)
     figure = Figure(figsize=(17, 8.5), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""The command lines: options checked first, and a user's errors told in one line."""
+"""Command-line options, checked first, and users' errors reported in one line."""
 
 import argparse
 import functools
@@ -14,7 +14,7 @@ from pyimagesearch.csv_rows import InputError
 
 TRAIN_CSV = "flowers17_training.csv"
 TEST_CSV = "flowers17_testing.csv"
-SEEDS = (0, 2**32 - 1)  # as numpy takes them
+SEEDS = (0, 2**32 - 1)  # numpy's range
 
 
 def parse_args():
@@ -24,12 +24,12 @@ def parse_args():
     add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on")
     add("-v", "--test-csv", default=TEST_CSV, help="rows to validate and report on")
     positive = {"metavar": "N", "type": whole_number(1)}
-    add("-e", "--epochs", **positive, default=75, help="passes of training")
+    add("-e", "--epochs", **positive, default=75, help="epochs to train")
     add("-b", "--batch-size", **positive, default=32, help="rows per batch")
     add("-p", "--plot", type=picture_file, default="plot.png", help="the plot to save")
     add("-m", "--model", type=file_ending_in(".keras"), help="the model to save")
     weights = file_ending_in(".weights.h5")
-    add("--backup", type=weights, help="save each epoch there, and resume from it")
+    add("--backup", type=weights, help="save each epoch here, and resume from it")
     seed = whole_number(*SEEDS)
     add("--seed", metavar="N", type=seed, help="same seed, same numbers")
     return parser.parse_args()
@@ -61,7 +61,7 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def one_line_errors(main):
-    """Decorate a main() so that what its user got wrong ends in one line, exit code 1.
+    """Decorate a main() so that a user's error prints one line and exits with code 1.
 
     That is an InputError or an OSError; all other exceptions keep their traceback.
     After Ctrl-C the process dies of SIGINT, so that a shell loop around it stops too.
@@ -85,11 +85,8 @@ def one_line_errors(main):
     return wrapper
 
 
-# Types for argparse, which reports an ArgumentTypeError together with the option.
-
-
 def whole_number(least, most=math.inf):
-    """Return a type for whole numbers from `least` to `most`."""
+    """Return an argparse type: a whole number from `least` to `most`."""
 
     def parse(text):
         if text.isdecimal() and least <= int(text) <= most:
@@ -111,7 +108,7 @@ def fraction(text):
 
 
 def file_ending_in(*suffixes):
-    """Return a type for the path of a file that can be written and ends like this."""
+    """Return an argparse type: the path of a writable file with such a suffix."""
 
     def parse(text):
         if not text.endswith(suffixes):
@@ -131,14 +128,14 @@ def picture_file(text):
 
 
 def output_folder(text):
-    """Parse the path of a folder that can be written to, or made."""
+    """Parse the path of a folder that can be written to, or created."""
     folder = Path(text).resolve()
     return _path_in(folder if folder.exists() else folder.parent, text)
 
 
 def _path_in(folder, text):
     try:
-        # Trying is the one test that holds for every kind of disk and user.
+        # Trying to write is the only test that holds for every kind of disk and user.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None

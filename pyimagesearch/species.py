@@ -5,7 +5,7 @@ Colours are hexadecimal RGB, and a palette is a pair of them: a petal's base and
 
 from typing import NamedTuple
 
-OTHER = object()  # as a whorl's colours: another palette of the species
+OTHER = object()  # as a whorl's colours: a second, random palette of the species
 
 
 class Mark(NamedTuple):
@@ -18,9 +18,9 @@ class Mark(NamedTuple):
 class Whorl(NamedTuple):
     """Petals of one form around one point; lengths in radii of the flower."""
 
-    petals: int | list  # their number, evenly spread; or their angles, 90 being up
+    petals: int | list  # their number, evenly spaced; or their angles, 90 being up
     length: float
-    width: float  # half of it
+    width: float  # half the width
     outline: str  # a key of draw_flowers.OUTLINES
     colours: object = None  # a palette or OTHER; by default the flower's own palette
     mark: Mark | None = None
@@ -40,13 +40,13 @@ class Species(NamedTuple):
     """One kind of flower."""
 
     name: str  # the label
-    palettes: list  # of the petals; repeated where it is more common
+    palettes: list  # of the petals; repeated if more common
     whorls: list  # from back to front
     centre: Centre | None = None
     habit: str = "single"  # how the stem carries it: see draw_flowers.plant
     most: int = 3  # plants per picture
     size: tuple = (0.22, 0.52)  # range of the flower's radius; the picture's side is 1
-    tilt: tuple = (0, 60)  # range of degrees by which it faces away from the camera
+    tilt: tuple = (0, 60)  # range, in degrees, of its tilt away from the camera
     leaves: str | None = "blade"  # their outline
     grounds: list = ["grass", "leaves", "soil", "shade", "blur"]  # noqa: RUF012
 

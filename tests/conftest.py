@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# A shell that runs the tests in the background has them, and all that they start,
+# A shell that runs the tests in the background makes them, and all that they start,
 # ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -80,7 +80,7 @@ def start_script(folder, *args):
 
 
 def run_script(folder, *args):
-    """Run train.py in `folder`; return what it printed, on a success."""
+    """Run train.py in `folder`; return its output if it succeeds."""
     process = start_script(folder, *args)
     output, errors = process.communicate()
     assert process.returncode == 0, errors
@@ -89,7 +89,7 @@ def run_script(folder, *args):
 
 @pytest.fixture
 def fail(monkeypatch, capsys, tmp_path):
-    """A function that runs a module's main() and returns its one line of error.
+    """A function that runs a module's main() and returns its one-line error.
 
     It checks what holds for every error that a user can cause: an exit code of 1
     or 2, one line, and no file in the folder that is new, changed or gone.

@@ -1,9 +1,9 @@
-"""The published tutorial's program, as far as its numbers go, on today's Keras.
+"""The tutorial's program on today's Keras, reduced to what its numbers depend on.
 
-`python tests/published.py --seed 1` takes the options of train.py and prints the same
-training loss and accuracy, epoch by epoch, and the same report as `python train.py
---seed 1`. The reading is the published one: an int() per value, LabelBinarizer's
-transform, images of uint8, and a generator as validation_data.
+`python tests/published.py --seed 1` prints the same training loss and accuracy, epoch
+by epoch, and the same report as `python train.py --seed 1`. It needs --seed, and saves
+no plot, model or backup. The reading is the published one: an int() per value,
+LabelBinarizer's transform, uint8 images, and a generator as validation_data.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""What a reader gets wrong is one line, before the first epoch, and costs no file."""
+"""Users' mistakes give one line of error, before the first epoch, and cost no file."""
 
 import os
 import sys
@@ -166,7 +166,7 @@ def test_other_errors_keep_their_traceback(monkeypatch):
         train.main()
 
 
-def test_rows_sorted_by_label_draw_a_warning_and_no_more(write_csv, capsys):
+def test_rows_sorted_by_label_draw_only_a_warning(write_csv, capsys):
     path = write_csv("sorted.csv", ["iris"] * 3 + ["rose"] * 3)
     check_csv.check_csvs(path, path)
     (line,) = capsys.readouterr().err.splitlines()
@@ -180,7 +180,7 @@ def test_shuffled_rows_draw_no_warning(write_csv, capsys, labels):
     assert capsys.readouterr().err == ""
 
 
-def test_a_class_that_the_test_file_lacks_is_no_mistake(tmp_path):
+def test_a_class_missing_from_the_test_file_is_allowed(tmp_path):
     train_csv, test_csv = tmp_path / "train.csv", tmp_path / "test.csv"
     train_csv.write_bytes(csv_bytes(make_rows(["rose", "iris", "rose"])))
     test_csv.write_bytes(csv_bytes(make_rows(["rose"])))

@@ -155,7 +155,7 @@ def test_pixels_are_rgb_64_by_64_and_bilinear(tmp_path, mode, suffix):
     path = save_image(tmp_path / f"0.{suffix}", (60, 70, 200), mode=mode)
     image = build_csv.load_image(path)
     assert image.shape == (64, 64, 3) and image.dtype == "uint8"
-    # 80 x 60 pixels, the upper half dark: wider and lower than 64 x 64.
+    # 80 x 60 pixels, the upper half dark: wider and shorter than 64 x 64.
     np.testing.assert_array_equal(image[0], [[30, 35, 100]] * 64)
     np.testing.assert_array_equal(image[-1], [[60, 70, 200]] * 64)
     assert 100 <= image[31, 0, 2] <= image[32, 0, 2] <= 200
@@ -174,7 +174,7 @@ def test_a_photograph_is_turned_upright(tmp_path, suffix, orientation, turned):
     path = tmp_path / f"phone.{suffix}"
     Image.fromarray(upright).transpose(turned).save(path, exif=exif)
     difference = np.abs(build_csv.load_image(path).astype(int) - upright)
-    assert difference.max() <= 4  # a JPEG's own loss
+    assert difference.max() <= 4  # JPEG is lossy
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -186,7 +186,7 @@ def test_16_bits_are_scaled_to_8(tmp_path, suffix):
     np.testing.assert_array_equal(image, np.tile(wanted[:, None], (64, 1, 3)))
 
 
-def test_what_is_transparent_lies_on_white(tmp_path):
+def test_transparency_becomes_white(tmp_path):
     pixels = np.zeros((64, 64, 4), "uint8")
     pixels[:, 32:] = (0, 90, 0, 255)
     picture = Image.fromarray(pixels)  # its left half is black, but transparent
@@ -282,7 +282,7 @@ def test_a_progress_bar_counts_the_images(build, classes, capsys):
 
 @pytest.fixture
 def old_csvs(tmp_path):
-    """CSVs that are there already, and that every failure is to leave alone."""
+    """Existing CSVs, which every failure must leave alone."""
     for name in NAMES:
         (tmp_path / name).write_text("old")
 
@@ -501,7 +501,7 @@ def test_a_zip_writes_nowhere_else(fail, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["0", "1", "-0.5", "half", "nan"])
-def test_a_share_that_is_none(fail, classes, value):
+def test_a_test_size_that_is_not_a_fraction(fail, classes, value):
     assert repr(value) in fail(build_csv, "--images", classes, "--test-size", value)
 
 

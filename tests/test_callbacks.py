@@ -50,7 +50,7 @@ def test_the_next_run_resumes_after_the_last_finished_epoch(backup):
     assert train(backup, 5) == []
 
 
-def test_weights_momentum_and_the_count_of_updates_come_back(tmp_path):
+def test_weights_momentum_and_the_update_count_are_restored(tmp_path):
     path, first, second = tmp_path / "run.weights.h5", tiny_model(), tiny_model()
     train(path, 3, first)
     assert load_backup(second, path, STEPS, 3) == 3
@@ -110,7 +110,7 @@ class Interrupt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_stops_after_a_whole_epoch_and_gives_the_handler_back(tmp_path, capfd):
+def test_ctrl_c_stops_after_a_whole_epoch_and_restores_the_handler(tmp_path, capfd):
     model = tiny_model()
     handler = signal.getsignal(signal.SIGINT)
     callbacks = [StopOnCtrlC(), Interrupt()]

@@ -156,7 +156,7 @@ def test_a_mistake_names_the_file_and_the_line(rows_csv):
         next(csv_image_generator(path, 4, LB))
 
 
-def test_an_unknown_label_is_an_error_and_no_row_of_zeros(write_csv):
+def test_an_unknown_label_is_an_error_not_a_row_of_zeros(write_csv):
     path = write_csv("new.csv", ["rose", "orchid"])
     with pytest.raises(ValueError, match="line 2: 'orchid'"):
         next(csv_image_generator(path, 2, LB))

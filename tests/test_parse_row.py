@@ -124,5 +124,5 @@ def test_a_label_may_be_in_any_language():
 
 
 @pytest.mark.parametrize("line", [b"", b"\n", b" \t\r\n", b"\xef\xbb\xbf\r\n"])
-def test_a_blank_line_is_no_row(line):
+def test_a_blank_line_is_not_a_row(line):
     assert parse_row(line, "x") is None

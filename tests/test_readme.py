@@ -292,7 +292,7 @@ def test_the_table_of_messages_is_complete():
     table = README.split("## Coming from old code")[1].split("What `SGD(")[0]
     column = [line.split(" | ")[0] for line in table.splitlines() if line[:2] == "| "]
     assert [message for message in MESSAGES if message not in "".join(column)] == []
-    # Two spans in backticks may stand in one row.
+    # One row may hold two spans in backticks.
     spans = re.findall(r"(`+)\s?(.+?)\s?\1(?=[ ,)|(]|$)", " ".join(column[1:]))
     assert {span for _, span in spans} == set(MESSAGES)
 
@@ -442,6 +442,6 @@ def test_every_link_within_the_page_and_the_project_leads_somewhere():
             assert (ROOT / target).exists(), target
 
 
-def test_the_set_up_stands_on_the_page_once_and_the_page_is_not_too_long():
+def test_the_set_up_is_on_the_page_once_and_the_page_is_not_too_long():
     assert README.count("LabelBinarizer().fit(labels)") == 1
     assert len(README) <= 32_000

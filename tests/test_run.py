@@ -18,7 +18,7 @@ PNG = b"\x89PNG"
 
 
 def figures(output):
-    """Return what a run printed of its epochs and its report, without the times."""
+    """Return the epoch figures and the report that a run printed, without times."""
     epochs = re.findall(r"(?m)accuracy: \S+ - loss: \S+ - val_accuracy.*$", output)
     return epochs, report(output)
 
@@ -80,7 +80,7 @@ def test_it_leaves_what_was_asked_for_and_nothing_else(seeded):
 def test_steps_are_as_in_the_tutorial(seeded):
     _, (output, _) = seeded
     assert "[INFO] training w/ generator..." in output
-    assert "5/5" in output  # 40 // 8 steps an epoch
+    assert "5/5" in output  # 40 // 8 steps per epoch
     assert "[INFO] evaluating network..." in output
     assert "3/3" in output  # ceil(21 / 8) steps of predict
 
@@ -185,7 +185,7 @@ def test_a_backup_with_all_epochs_gives_the_report_and_stays(
     train.main()
     output = capsys.readouterr().out
     assert "Epoch" not in output and "weighted avg" in output
-    assert "delete b.weights.h5 to start anew" in output
+    assert "delete b.weights.h5 to start over" in output
     assert (tmp_path / "b.weights.h5").exists()
     assert not (tmp_path / "plot.png").exists()
 

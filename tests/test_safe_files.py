@@ -1,4 +1,4 @@
-"""A file is there whole, or as it was; and a user's error is one line."""
+"""A file is complete or unchanged; and a user's error is one line."""
 
 import resource
 import signal
@@ -109,7 +109,7 @@ def test_what_a_user_can_cause_is_one_line(error, line):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError])
-def test_our_own_mistakes_stay_loud(error):
+def test_our_own_mistakes_keep_their_traceback(error):
     @one_line_errors
     def main():
         raise error

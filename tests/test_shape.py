@@ -47,7 +47,7 @@ def test_another_shape_builds_checks_and_trains(tmp_path, shape):
         assert len(lines) == rows
         for line in lines:
             image = np.array(line.split(",")[1:], int).reshape(shape)
-            red = 200 if shape[2] == 3 else 60  # 0.299 of it, in gray
+            red = 200 if shape[2] == 3 else 60  # 0.299 of it, in grey
             assert (image[:, 0, 0] == red).all() and (image[:, -1] == 0).all()
     model = keras.models.load_model(tmp_path / "model.keras")
     assert model.input_shape == (None, *shape)
