@@ -79,14 +79,6 @@ def start_script(folder, *args):
     )
 
 
-def run_script(folder, *args):
-    """Run train.py in `folder`; return its output if it succeeds."""
-    process = start_script(folder, *args)
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return output
-
-
 @pytest.fixture
 def fail(monkeypatch, capsys, tmp_path):
     """A function that runs a module's main() and returns its one-line error.

@@ -66,14 +66,15 @@ def test_pictures_differ_with_number_and_seed(species):
 
 
 def test_the_command_writes_both_files_and_the_sheet(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(draw_flowers, "PICTURES_PER_SPECIES", draw_flowers.SHEET_ROWS)
+    monkeypatch.setattr(draw_flowers, "PICTURES_PER_SPECIES", 4)
+    monkeypatch.setattr(draw_flowers, "SHEET_ROWS", 4)
     monkeypatch.chdir(tmp_path)
     for options in ("--output one --sheet sheet.png --seed 3", "--output two --seed 3"):
         monkeypatch.setattr(sys, "argv", ["draw_flowers", *options.split()])
         draw_flowers.main()
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-    assert "136/136" in capsys.readouterr().out
-    for name, rows in ((TRAIN.name, 102), (TEST.name, 34)):
+    assert "68/68" in capsys.readouterr().out
+    for name, rows in ((TRAIN.name, 51), (TEST.name, 17)):
         text = (tmp_path / "one" / name).read_bytes()
         assert text == (tmp_path / "two" / name).read_bytes()
         assert text.count(b"\n") == rows

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, run_script, start_script
+from conftest import ROOT, start_script
 from sklearn.metrics import classification_report
 from tensorflow import keras
 
@@ -30,14 +30,20 @@ def report(output):
 
 @pytest.fixture(scope="module")
 def seeded(make_pair, tmp_path_factory):
-    """A folder, and what two runs of the same command in it printed, with all options."""
+    """A folder in which a run was told all options, and what two such runs printed."""
     folder = tmp_path_factory.mktemp("seeded")
-    make_pair(folder)
     options = (
         "--train-csv train.csv --test-csv test.csv --epochs 3 --batch-size 8"
         " --plot curves.png --model model.keras --backup run.weights.h5 --seed 1"
     )
-    return folder, [run_script(folder, *options.split()) for _ in range(2)]
+    processes = []
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        make_pair(folder / name)
+        processes.append(start_script(folder / name, *options.split()))
+    results = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    return folder / "one", [output for output, _ in results]
 
 
 def test_the_same_seed_prints_the_same_numbers(seeded):
