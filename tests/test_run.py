@@ -33,7 +33,7 @@ def seeded(make_pair, tmp_path_factory):
     """A folder in which a run was told all options, and what two such runs printed."""
     folder = tmp_path_factory.mktemp("seeded")
     options = (
-        "--train-csv train.csv --test-csv test.csv --epochs 3 --batch-size 8"
+        "--train-csv train.csv --test-csv test.csv --epochs 2 --batch-size 8"
         " --plot curves.png --model model.keras --backup run.weights.h5 --seed 1"
     )
     processes = []
@@ -49,7 +49,7 @@ def seeded(make_pair, tmp_path_factory):
 def test_the_same_seed_prints_the_same_numbers(seeded):
     _, (first, second) = seeded
     epochs, _ = figures(first)
-    assert len(epochs) == 3
+    assert len(epochs) == 2
     assert figures(first) == figures(second)
 
 
@@ -69,9 +69,9 @@ def test_the_report_is_that_of_the_saved_model(seeded):
 def test_the_learning_rate_fell_with_every_update(seeded):
     folder, _ = seeded
     optimizer = keras.models.load_model(folder / "model.keras").optimizer
-    updates = 3 * (40 // 8)
+    updates = 2 * (40 // 8)
     assert int(optimizer.iterations) == updates
-    wanted = 0.01 / (1 + updates * 0.01 / 3)
+    wanted = 0.01 / (1 + updates * 0.01 / 2)
     assert float(optimizer.learning_rate) == pytest.approx(wanted)
     assert optimizer.momentum == 0.9
 
@@ -124,9 +124,10 @@ def wait_for(process, text):
 
 
 @pytest.fixture
-def endless(pair, tmp_path):
+def endless(make_pair, tmp_path):
     """A function that starts a run without end, with a backup and a model to save."""
-    options = "-t train.csv -v test.csv -b 8 -e 5000 -m m.keras --backup b.weights.h5"
+    make_pair(tmp_path, 15, 5)
+    options = "-t train.csv -v test.csv -b 3 -e 5000 -m m.keras --backup b.weights.h5"
     processes = []
 
     def start():
