@@ -132,7 +132,7 @@ def folder(tmp_path_factory):
         image.save(path)
     paths = [path.relative_to(folder) for path in folder.glob("*/*/*.jpg")]
     lines = [f"{path.parent.name},{path}\n" for path in paths]
-    (folder / "files.csv").write_text("".join(lines))
+    (folder / "files.csv").write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
     return folder
 
 
@@ -170,6 +170,12 @@ def test_a_python_block_runs(in_folder, kind, code):
         run_block(in_folder, code)
     else:
         assert kind in ("devices", "workers"), f"no block of the kind {kind!r} is known"
+
+
+def test_file_names_with_blank_lines_and_a_byte_order_mark(in_folder):
+    found = run_block(in_folder, find_block('"files.csv"'))
+    assert found["file_lb"].classes_.tolist() == ["roses", "tulips"]
+    assert found["one_hot"].shape == (4, 2)
 
 
 def test_what_the_page_says_of_several_gpus(in_folder):
