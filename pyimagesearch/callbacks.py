@@ -13,19 +13,21 @@ class StopOnCtrlC(Callback):
     """On Ctrl-C, let model.fit finish the current epoch, then stop.
 
     Stopping between two batches would leave weights that have seen part of an epoch.
-    A second Ctrl-C ends the process at once.
+    A second Ctrl-C ends the process at once. For scripts, in the main thread.
     """
 
     def on_train_begin(self, logs=None):
         self.asked = False
-        self.previous = signal.signal(signal.SIGINT, self._ask)
+        self.previous = signal.getsignal(signal.SIGINT)
+        if self.previous != signal.SIG_IGN:  # which shells set for background jobs
+            signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, *_):
         self.asked = True
         # Not Python's handler: a KeyboardInterrupt inside TensorFlow can crash it.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        # Not print(): the signal may have interrupted another one.
-        os.write(2, b"\n[INFO] finishing this epoch; Ctrl-C again ends at once\n")
+        # Not print(): the signal may have interrupted a print().
+        os.write(2, b"\n[INFO] finishing this epoch; press Ctrl-C again to quit now\n")
 
     def on_epoch_end(self, epoch, logs=None):
         if self.asked:
@@ -36,24 +38,26 @@ class StopOnCtrlC(Callback):
 
 
 class Backup(Callback):
-    """After each epoch, save weights and optimizer to one file, atomically."""
+    """After each epoch, save weights and optimizer to `path`, unless it is None."""
 
     def __init__(self, path):
         super().__init__()
         self.path = path
 
     def on_epoch_end(self, epoch, logs=None):
-        with replacing(self.path) as part:
-            self.model.save_weights(part)
+        if self.path:
+            with replacing(self.path) as part:
+                self.model.save_weights(part)
 
 
 def load_backup(model, path, steps_per_epoch, epochs):
     """Load the backup at `path`, if any, into a compiled model; return its epoch count.
 
-    That number is fit's initial_epoch. Raises InputError unless the file is a backup
-    of this network after 1 to `epochs` whole epochs.
+    That number is fit's initial_epoch; it is 0 if there is no such file. Raises
+    InputError unless the file is a backup of this network after 1 to `epochs` whole
+    epochs. Only the update count is checked: 2 epochs of 4 steps pass for 1 of 8.
     """
-    if not path.exists():
+    if not path or not path.exists():
         return 0
     model.optimizer.build(model.trainable_variables)
     try:
@@ -62,13 +66,15 @@ def load_backup(model, path, steps_per_epoch, epochs):
         raise InputError(
             f"{path}: not a backup of this network; name another file or delete it"
         ) from None
-    # The optimizer counts its updates, so the backup shows how far it got.
     updates = int(model.optimizer.iterations)
     finished, rest = divmod(updates, steps_per_epoch)
     if rest or not 1 <= finished <= epochs:
         raise InputError(
-            f"{path}: {updates} updates are not 1 to {epochs} epochs of"
-            f" {steps_per_epoch} steps; use the options and files of that run, or delete it"
+            f"{path}: saved after {updates} updates, which is not a whole number of epochs"
+            f" of {steps_per_epoch} steps (1 to {epochs}); use that run's options and"
+            " files, or delete the backup"
         )
     print(f"[INFO] resuming after epoch {finished}; delete {path} to start over")
+    if finished == epochs:
+        print("[INFO] that was the last epoch: nothing left to train, or to plot")
     return finished

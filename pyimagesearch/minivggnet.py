@@ -1,4 +1,4 @@
-"""MiniVGGNet, a small network in the manner of VGG."""
+"""MiniVGGNet, a small VGG-style network."""
 
 from tensorflow.keras import Input, Sequential, layers
 
@@ -35,7 +35,7 @@ class MiniVGGNet:
                 layers.MaxPooling2D((2, 2)),
                 layers.Dropout(0.25),
                 # For 64x64 images 16 * 16 * 64 = 16,384 numbers reach the dense
-                # layer, which holds 99 in 100 of the network's weights.
+                # layer, which holds 99% of the network's weights.
                 layers.Flatten(),
                 layers.Dense(512),
                 layers.Activation("relu"),

@@ -1,75 +1,57 @@
-"""Command-line options, checked first, and users' errors reported in one line."""
+"""Parse and check train.py's command line; report users' errors in one line."""
 
 import argparse
 import functools
-import math
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from pyimagesearch.csv_rows import InputError
 
 TRAIN_CSV = "flowers17_training.csv"
 TEST_CSV = "flowers17_testing.csv"
-SEEDS = (0, 2**32 - 1)  # numpy's range
 
 
-def parse_args():
-    """Parse the options of train.py; without any, the run is the tutorial's."""
+def parse_args(epochs, batch_size):
+    """Parse the options of train.py; the defaults reproduce the tutorial's run."""
     parser = OneLineParser(description="Train MiniVGGNet on images from a CSV file.")
-    add = functools.partial(parser.add_argument, metavar="FILE")
-    add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on")
-    add("-v", "--test-csv", default=TEST_CSV, help="rows to validate and report on")
-    positive = {"metavar": "N", "type": whole_number(1)}
-    add("-e", "--epochs", **positive, default=75, help="epochs to train")
-    add("-b", "--batch-size", **positive, default=32, help="rows per batch")
-    add("-p", "--plot", type=picture_file, default="plot.png", help="the plot to save")
-    add("-m", "--model", type=file_ending_in(".keras"), help="the model to save")
+    add, default = parser.add_argument, " (default: %(default)s)"
+    add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on" + default)
+    add("-v", "--test-csv", default=TEST_CSV, help="rows to test on" + default)
+    add("-e", "--epochs", type=whole_number(1), default=epochs, help="epochs" + default)
+    size = whole_number(2)  # batch normalization turns a single row into zeros
+    rows = "rows per batch, 2 or more" + default
+    add("-b", "--batch-size", type=size, default=batch_size, help=rows)
+    add(
+        "-p", "--plot", type=picture_file, default="plot.png", help="the plot" + default
+    )
+    add("-m", "--model", type=model_file, help="the trained model to save, FILE.keras")
     weights = file_ending_in(".weights.h5")
     add("--backup", type=weights, help="save each epoch here, and resume from it")
-    seed = whole_number(*SEEDS)
-    add("--seed", metavar="N", type=seed, help="same seed, same numbers")
+    add("--seed", type=whole_number(0), help="make the run repeatable")
     return parser.parse_args()
 
 
-def add_output_options(parser):
-    """Add --output and --seed, for a program that writes the two CSVs."""
-    add = parser.add_argument
-    add("--output", metavar="DIR", type=output_folder, default=".", help="for the CSVs")
-    seed = whole_number(*SEEDS)
-    add("--seed", metavar="N", type=seed, default=42, help="same seed, same CSVs")
-
-
 class OneLineParser(argparse.ArgumentParser):
-    """An ArgumentParser that shows defaults, and reports an error in one line."""
-
-    def __init__(self, **options):
-        super().__init__(formatter_class=_HelpWithDefaults, **options)
+    """An ArgumentParser that reports an error in one line."""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
-    def _get_help_string(self, action):
-        if action.default is None:  # don't show "(default: None)"
-            return action.help
-        return super()._get_help_string(action)
-
-
 def one_line_errors(main):
-    """Decorate a main() so that a user's error prints one line and exits with code 1.
+    """Decorate main(): a user's error prints one line and exits with code 1.
 
     That is an InputError or an OSError; all other exceptions keep their traceback.
-    After Ctrl-C the process dies of SIGINT, so that a shell loop around it stops too.
+    After Ctrl-C the process is terminated by SIGINT, which stops a shell loop, too.
     """
 
     @functools.wraps(main)
     def wrapper():
-        sys.stdout.reconfigure(errors="backslashreplace")  # for labels, on any terminal
+        if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
+            # Labels may hold characters that the terminal lacks.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             main()
         except InputError as error:
@@ -78,64 +60,56 @@ def one_line_errors(main):
             named = f"{error.filename}: {error.strerror}" if error.filename else error
             sys.exit(f"[ERROR] {named}")
         except KeyboardInterrupt:
-            print("\n[INFO] stopped", file=sys.stderr, flush=True)
+            print("\n[INFO] stopped", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.raise_signal(signal.SIGINT)
 
     return wrapper
 
 
-def whole_number(least, most=math.inf):
-    """Return an argparse type: a whole number from `least` to `most`."""
+def whole_number(least):
+    """Return an argparse type: a whole number from `least` to numpy's largest seed."""
 
     def parse(text):
-        if text.isdecimal() and least <= int(text) <= most:
+        if text.isdecimal() and least <= int(text) < 2**32:
             return int(text)
-        bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, {bounds}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from {least} to {2**32 - 1}"
+        )
 
     return parse
-
-
-def fraction(text):
-    """Parse a number above 0 and below 1."""
-    try:
-        if 0 < float(text) < 1:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
 
 
 def file_ending_in(*suffixes):
-    """Return an argparse type: the path of a writable file with such a suffix."""
+    """Return an argparse type: a writable path that ends in one of the suffixes."""
 
     def parse(text):
-        if not text.endswith(suffixes):
-            endings = ", ".join(suffixes)
-            raise argparse.ArgumentTypeError(f"{text}: must end in {endings}")
-        if Path(text).is_dir():
-            raise argparse.ArgumentTypeError(f"{text}: is a folder; name a file")
-        return _path_in(Path(text).resolve().parent, text)
+        path = Path(text)
+        if not path.name.endswith(suffixes) or path.name in suffixes:
+            raise argparse.ArgumentTypeError(
+                f"{text}: must be a name that ends in {' or '.join(suffixes)}"
+            )
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text}: is a folder, not a file")
+        return path_in(path.resolve().parent, text)
 
     return parse
 
 
-def picture_file(text):
-    """Parse the path of a picture in a format that matplotlib can save."""
-    formats = Figure().canvas.get_supported_filetypes().keys() - {"pgf"}  # needs LaTeX
-    return file_ending_in(*(f".{name}" for name in sorted(formats)))(text)
+picture_file = file_ending_in(".png", ".pdf", ".svg")
 
 
-def output_folder(text):
-    """Parse the path of a folder that can be written to, or created."""
-    folder = Path(text).resolve()
-    return _path_in(folder if folder.exists() else folder.parent, text)
+def model_file(text):
+    """Parse the path of a model; the names of its classes are saved beside it."""
+    path = file_ending_in(".keras")(text)
+    file_ending_in(".classes.txt")(str(path.with_suffix(".classes.txt")))
+    return path
 
 
-def _path_in(folder, text):
+def path_in(folder, text):
+    """Return `text` as a path if `folder`, where it is to be written, is writable."""
     try:
-        # Trying to write is the only test that holds for every kind of disk and user.
+        # Only trying to write works for every kind of disk and user.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None

@@ -1,5 +1,6 @@
 """Files that are never left half-written."""
 
+import errno
 import os
 import tempfile
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ def replacing(path):
     path = Path(path).resolve()
     part = path
     try:
+        if path.is_dir():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
             part = Path(folder) / path.name
             yield part
@@ -26,3 +29,13 @@ def replacing(path):
             raise
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, reason, str(path)) from error
+
+
+def save_model(model, class_names, path):
+    """Save a Keras model as `path`, and its outputs' names, one per line, beside it."""
+    with (
+        replacing(path) as model_part,
+        replacing(path.with_suffix(".classes.txt")) as names_part,
+    ):
+        model.save(model_part)
+        names_part.write_text("".join(f"{name}\n" for name in class_names), "utf-8")

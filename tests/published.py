@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.metrics import classification_report
 from sklearn.preprocessing import LabelBinarizer
-from tensorflow.keras.optimizers import SGD
-from tensorflow.keras.optimizers.schedules import InverseTimeDecay
+from tensorflow.keras.optimizers import SGD, schedules
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -48,7 +47,7 @@ def published_generator(path, bs, lb, mode="train", aug=None):
 
 
 def main():
-    args = parse_args()
+    args = parse_args(epochs=75, batch_size=32)
     tf.keras.utils.set_random_seed(args.seed)
     tf.config.experimental.enable_op_determinism()
     bs = args.batch_size
@@ -67,12 +66,9 @@ def main():
     )
 
     model = MiniVGGNet.build(64, 64, 3, len(lb.classes_))
-    decayed = InverseTimeDecay(1e-2, decay_steps=1, decay_rate=1e-2 / args.epochs)
-    model.compile(
-        optimizer=SGD(learning_rate=decayed, momentum=0.9),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    decayed = schedules.InverseTimeDecay(1e-2, 1, decay_rate=1e-2 / args.epochs)
+    optimizer = SGD(learning_rate=decayed, momentum=0.9)
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     model.fit(
         published_generator(args.train_csv, bs, lb, aug=aug),
         steps_per_epoch=len(train_labels) // bs,
@@ -82,16 +78,11 @@ def main():
         shuffle=False,
     )
 
-    probabilities = model.predict(
-        published_generator(args.test_csv, bs, lb, mode="eval"),
-        steps=len(test_labels) // bs + 1,
-    )
+    test_gen = published_generator(args.test_csv, bs, lb, mode="eval")
+    probabilities = model.predict(test_gen, steps=len(test_labels) // bs + 1)
     true, predicted = lb.transform(test_labels), probabilities.argmax(axis=1)
-    print(
-        classification_report(
-            true.argmax(axis=1), predicted, target_names=lb.classes_, zero_division=0
-        )
-    )
+    options = {"target_names": lb.classes_, "zero_division": 0}
+    print(classification_report(true.argmax(axis=1), predicted, **options))
 
 
 if __name__ == "__main__":

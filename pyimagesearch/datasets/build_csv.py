@@ -1,9 +1,10 @@
 """Build the two CSVs from photographs.
 
-`python -m pyimagesearch.build_csv` downloads Flowers-17 (Visual Geometry Group,
-Oxford) and writes flowers17_training.csv and flowers17_testing.csv.
+`python -m pyimagesearch.datasets.build_csv` downloads Flowers-17 (Visual Geometry
+Group, Oxford) and writes flowers17_training.csv and flowers17_testing.csv.
 """
 
+import argparse
 import os
 import re
 import tarfile
@@ -36,74 +37,84 @@ FLOWERS17 = {f"image_{k + 1:04}.jpg": FLOWERS[k // 80] for k in range(1360)}
 def download():
     """Return the path of the official archive, downloaded once to ~/.keras/datasets."""
     try:
-        return keras.utils.get_file(
-            origin=URL, file_hash=SHA256, hash_algorithm="sha256"
-        )
-    except Exception as error:
-        # get_file raises a bare Exception if the server can't be reached.
+        return keras.utils.get_file(origin=URL, file_hash=SHA256)
+    except Exception as error:  # what get_file raises if it can't reach the server
         raise InputError(f"{URL}: {error}") from error
 
 
 def unpack(archive, folder):
-    """Unpack a zip or tar archive into `folder`, and nowhere else, or raise InputError."""
+    """Unpack a zip or tar archive into `folder` only, or raise InputError."""
     try:
-        if not tarfile.is_tarfile(archive):
+        if tarfile.is_tarfile(archive):
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter=_regular_files)
+                # tarfile stops at the first block of zeros, or where the archive was
+                # truncated. Reading the rest also makes gzip compare its checksum.
+                tar.fileobj.seek(tar.offset)
+                rest = tar.fileobj.read()
+                if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
+                    raise tarfile.TarError("truncated or damaged")
+        elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
                 zipped.extractall(folder)
-            return
-        if not hasattr(tarfile, "data_filter"):
-            raise tarfile.TarError("needs Python 3.10.12 or later")
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-            # tarfile stops at the first block of zeros, or where the archive was
-            # truncated. Reading the rest also makes gzip compare its checksum.
-            tar.fileobj.seek(tar.offset)
-            rest = tar.fileobj.read()
-            if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
-                raise tarfile.TarError("truncated or damaged")
-    except Exception as error:
-        # Each of the decompressors has its own exceptions for damaged data.
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{archive}: can't be unpacked ({reason})") from error
+        else:
+            raise tarfile.TarError("neither a tar nor a zip file, or a truncated one")
+    except Exception as error:  # each decompressor has its own for damaged data
+        raise InputError(f"{archive}: can't be unpacked ({_reason(error)})") from error
+
+
+def _regular_files(member, folder):
+    # Python 3.11.7's own filter lets nested links lead out of the folder
+    # (CVE-2025-4517), and an archive of photographs has none.
+    if member.issym() or member.islnk():
+        raise tarfile.TarError(f"{member.name!r} is a link")
+    return tarfile.data_filter(member, folder)
+
+
+def _reason(error):
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.splitlines()[0]
 
 
 def find_images(folder):
     """Find the images in a folder, at any depth, by their content or suffix.
 
-    Returns their sorted relative paths, and those of the other files, by reason.
+    Returns their sorted relative paths, and the paths left out, by reason.
     """
     paths, errors = list(Path(folder).iterdir()), []
-    for top in filter(
-        Path.is_dir, tuple(paths)
-    ):  # may be a link; deeper ones aren't followed
-        for root, folders, files in os.walk(top, onerror=errors.append):
-            paths += [Path(root, name) for name in folders + files]
+    # A folder at the top may be a link; links further down aren't followed.
+    for top in [path for path in paths if path.is_dir()]:
+        for root, below, files in os.walk(top, onerror=errors.append):
+            paths += [Path(root, name) for name in below + files]
     if errors:
         raise errors[0]
-    images, left_out = [], defaultdict(list)
+    images, folders, left_out = [], [], defaultdict(list)
     for path in sorted(paths):
         name = path.relative_to(folder)
-        if path.is_dir() and (len(name.parts) == 1 or not path.is_symlink()):
-            continue
         if any(part.startswith((".", "__MACOSX")) for part in name.parts):
-            left_out["hidden"].append(name)
+            if not path.is_dir():
+                left_out["hidden"].append(name)
+        elif path.is_dir() and (len(name.parts) == 1 or not path.is_symlink()):
+            folders.append(name)
         elif not path.is_file():
             left_out["not regular files"].append(name)
         elif not _is_image(path):
             left_out["not images that Pillow can open"].append(name)
         else:
             images.append(name)
+    used = {parent for name in images for parent in name.parents}
+    left_out["folders without an image"] = [f for f in folders if f not in used]
     return images, left_out
 
 
 def _is_image(path):
-    # An image's suffix is enough, so that damage is reported.
+    # An image's suffix is enough: damaged images must be reported.
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if Image.MIME.get(format_name, "").startswith("image/"):
         return True
     try:
         Image.open(path).close()
-    except Exception as error:  # noqa: BLE001, a text can pass for many formats
+    except Exception as error:  # noqa: BLE001, text can look like many formats
         return isinstance(error, Image.DecompressionBombError)
     return True
 
@@ -133,17 +144,22 @@ def label_images(names, source):
 
     labels = [name.parts[0] if len(name.parts) > 1 else None for name in names]
     classes = set(labels) - {None}
+    if {"train"} < classes <= {"train", "test", "val", "valid", "validation"}:
+        raise InputError(
+            f"{source}: {', '.join(sorted(classes))} are parts of a data set, not classes;"
+            " pass one of these folders with --images"
+        )
     for label in classes:
-        utf8 = label.encode(errors="ignore").decode()
-        if re.search(r"[,\r\n\ufeff]", label) or not label == label.strip() == utf8:
+        line = label.encode(errors="ignore").decode().strip()
+        if re.search(r"[,\ufeff]", label) or line.splitlines() != [label]:
             raise InputError(
                 f"{source}: the class name {label!r} can't go in a CSV; rename that"
                 " folder, without a comma, a line break or spaces at the ends"
             )
     if len(classes) < 2:
         raise InputError(
-            f"{source}: {len(classes)} folders of images that Pillow can open, but two or"
-            " more are needed; put each class in a sub-folder of its own"
+            f"{source}: two or more folders of images that Pillow can open are needed, but"
+            f" there is {len(classes) or 'none'}; put each class in a sub-folder of its own"
         )
     return labels
 
@@ -157,32 +173,37 @@ def load_image(path):
     """
     height, width, channels = IMAGE_SHAPE
     with Image.open(path) as picture:
-        # Pillow's mode I has 32 bits, but a 16-bit PGM is one, too.
+        # Pillow's mode I has 32 bits, but is used for 16-bit PGMs, too.
         if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
             raise InputError("more than 16 bits per channel; convert it to 8")
         picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):
-        picture = Image.fromarray(np.round(np.asarray(picture) / 257).astype("uint8"))
-    white = Image.new("RGBA", picture.size, "white")
-    picture = Image.alpha_composite(white, picture.convert("RGBA"))
+        pixels = np.asarray(picture)
+        pixels = np.where(pixels == picture.info.get("transparency"), 65535, pixels)
+        picture = Image.fromarray(np.round(pixels / 257).astype("uint8"))
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
     picture = picture.convert("RGB" if channels == 3 else "L")
     picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture).reshape(IMAGE_SHAPE)
 
 
 def load_images(folder, names, source):
-    """Load all images, showing progress; one InputError names all that can't be read."""
+    """Load all images, showing progress; one InputError counts the unreadable ones."""
     progress = keras.utils.Progbar(len(names), unit_name="image")
     images, failures = [], []
     for name in names:
         try:
             images.append(load_image(Path(folder) / name))
         except Exception as error:  # noqa: BLE001, each of Pillow's decoders has its own
-            failures.append(f"{str(name)!r} ({error})")
+            reason = _reason(error).replace(f"{Path(folder)}{os.sep}", "")
+            failures.append(f"{str(name)!r} ({reason})")
         progress.add(1)
     if failures:
         raise InputError(
-            f"{source}: can't read {', '.join(failures)}; repair, shrink or remove them"
+            f"{source}: can't read {len(failures):,} of {len(names):,} images:"
+            f" {', '.join(failures[:3])}; repair, shrink or remove them"
         )
     return images
 
@@ -192,7 +213,7 @@ def write_csvs(images, labels, folder, test_size=0.25, seed=42):
 
     `images` are uint8 arrays of shape IMAGE_SHAPE, `test_size` is the testing file's
     share, above 0 and below 1; the same images and `seed` give the same two files.
-    Returns the labels of each. A class in the testing file alone raises InputError.
+    Returns the labels of each. A class found only in testing raises InputError.
     """
     try:
         train_images, test_images, train_labels, test_labels = train_test_split(
@@ -203,15 +224,16 @@ def write_csvs(images, labels, folder, test_size=0.25, seed=42):
     test_only = sorted(set(test_labels) - set(train_labels))
     if test_only:
         raise InputError(
-            f"the split leaves no {', '.join(test_only)} to train on; add more images, or"
-            " try another --seed"
+            f"the split leaves no images of {', '.join(test_only)} to train on; add more"
+            " images, or try another --seed"
         )
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
-    # Neither file is replaced before both are complete: they are one split.
+    # Replace neither file until both are complete: they are one split. The last one
+    # opened is the first one replaced, and if that fails, the other isn't.
     with (
-        replacing(folder / options.TRAIN_CSV) as train_part,
         replacing(folder / options.TEST_CSV) as test_part,
+        replacing(folder / options.TRAIN_CSV) as train_part,
     ):
         _write_rows(train_part, train_images, train_labels)
         _write_rows(test_part, test_images, test_labels)
@@ -233,24 +255,42 @@ def print_summary(train_labels, test_labels, left_out):
         print(f"{label:{width}} {training[label]:8} {testing[label]:8}")
     print(f"{'all':{width}} {len(train_labels):8} {len(test_labels):8}")
     for reason, names in left_out.items():
-        first = ", ".join(repr(str(name)) for name in names[:3]) + ", ..." * (
-            len(names) > 3
-        )
-        print(f"left out: {len(names)} {reason} ({first})")
+        if names:
+            first = ", ".join(repr(str(name)) for name in names[:3])
+            print(f"left out, {reason}: {len(names)} ({first})")
+
+
+def fraction(text):
+    """Parse a number above 0 and below 1."""
+    if not 0 < float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return float(text)
+
+
+def output_folder(text):
+    """Parse the path of a folder that can be written to, or created."""
+    folder = Path(text).resolve()
+    return options.path_in(folder if folder.exists() else folder.parent, text)
+
+
+def add_output_options(parser):
+    """Add --output and --seed, for a program that writes the two CSVs."""
+    add, default = parser.add_argument, " (default: %(default)s)"
+    where = "folder to write the CSVs to, replacing those there"
+    add("--output", type=output_folder, default=".", help=where + default)
+    seed = "same images and seed, same CSVs"
+    add("--seed", type=options.whole_number(0), default=42, help=seed + default)
 
 
 @options.one_line_errors
 def main():
-    parser = options.OneLineParser(
-        description="Build the two CSVs from photographs, by default Flowers-17's."
-    )
+    parser = options.OneLineParser(description="Build the two CSVs from photographs.")
     add = parser.add_mutually_exclusive_group().add_argument
-    add("--archive", metavar="FILE", help="tar or zip to use instead of the download")
-    add("--images", metavar="DIR", help="folder to use: one sub-folder per class")
-    options.add_output_options(parser)
-    parser.add_argument(
-        "--test-size", type=options.fraction, default=0.25, help="share to test on"
-    )
+    add("--archive", metavar="FILE", help="use this tar or zip, not the download")
+    add("--images", metavar="DIR", help="use this folder, with a sub-folder per class")
+    add_output_options(parser)
+    share = "share of the images to test on (default: %(default)s)"
+    parser.add_argument("--test-size", type=fraction, default=0.25, help=share)
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as unpacked:
@@ -262,12 +302,12 @@ def main():
         warnings.filterwarnings("ignore", module="PIL")  # large pictures, odd EXIF data
         names, left_out = find_images(folder)
         inner_names = below_common_folders(names) if args.images is None else names
-        labels = dict(zip(names, label_images(inner_names, source)))
-        if outside := [name for name in names if labels[name] is None]:
-            left_out["images outside the class folders"] = outside
-        names = [name for name in names if labels[name] is not None]
+        pairs = list(zip(names, label_images(inner_names, source)))
+        left_out["images outside the class folders"] = [
+            n for n, label in pairs if not label
+        ]
+        names, labels = zip(*(pair for pair in pairs if pair[1]))
         images = load_images(folder, names, source)
-    labels = [labels[name] for name in names]
     split = write_csvs(images, labels, args.output, args.test_size, args.seed)
     print_summary(*split, left_out)
 

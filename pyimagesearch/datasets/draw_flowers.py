@@ -1,8 +1,10 @@
 """Draw the two CSVs in the repository: 17 kinds of flowers, 80 pictures of each.
 
-`python -m pyimagesearch.draw_flowers` draws them with numpy alone, from a seed, and
+`python -m pyimagesearch.datasets.draw_flowers` draws them with numpy, from a seed;
 `--sheet FILE` saves a picture of eight of each kind side by side. Every petal, stem,
-leaf and blade of grass is one call of `shape`; species.py defines the kinds.
+leaf and blade of grass is one call of `shape`; species.py defines the kinds. The order
+in which random numbers are drawn is part of the pictures: change it, and the same seed
+gives other pictures.
 """
 
 from typing import NamedTuple
@@ -12,9 +14,9 @@ from matplotlib.figure import Figure
 from tensorflow import keras
 
 from pyimagesearch import options
-from pyimagesearch.build_csv import write_csvs
+from pyimagesearch.datasets.build_csv import add_output_options, write_csvs
+from pyimagesearch.datasets.species import OTHER, SPECIES
 from pyimagesearch.safe_files import replacing
-from pyimagesearch.species import OTHER, SPECIES
 
 SIDE = 128  # pixels; halved at the end, which smooths the edges
 PICTURES_PER_SPECIES = 80
@@ -41,17 +43,16 @@ class Ground(NamedTuple):
     """What a flower stands on, or in front of."""
 
     tones: list  # from dark to light
-    least: int  # pieces of it that lie around: at least this many,
-    most: int  # and fewer than this
+    pieces: tuple  # range of the number of scattered pieces, end excluded
 
 
 GROUNDS = {
-    "grass": Ground(["2c4a14", "4a7424", "6c9434", "8aa850"], 25, 70),
-    "leaves": Ground(["16300e", "2e5a1c", "4a7c2e", "7aa04c"], 8, 26),
-    "soil": Ground(["2c2018", "5a4430", "8a7258", "a89880"], 6, 40),
-    "shade": Ground(["060a06", "10180e", "1c2a16", "2c3a20"], 3, 20),
-    "sky": Ground(["5a8cc8", "86aede", "b8d0ec", "e8eef4"], 0, 3),
-    "blur": Ground(["24401c", "5c7c4c", "94a084", "b0a890"], 0, 12),
+    "grass": Ground(["2c4a14", "4a7424", "6c9434", "8aa850"], (25, 70)),
+    "leaves": Ground(["16300e", "2e5a1c", "4a7c2e", "7aa04c"], (8, 26)),
+    "soil": Ground(["2c2018", "5a4430", "8a7258", "a89880"], (6, 40)),
+    "shade": Ground(["060a06", "10180e", "1c2a16", "2c3a20"], (3, 20)),
+    "sky": Ground(["5a8cc8", "86aede", "b8d0ec", "e8eef4"], (0, 3)),
+    "blur": Ground(["24401c", "5c7c4c", "94a084", "b0a890"], (0, 12)),
 }
 
 
@@ -61,7 +62,7 @@ def rgb(colour):
 
 
 def direction(degrees):
-    """Return the unit vector at an angle: 0 is right, 90 up. In pictures, y points down."""
+    """Return the unit vector at an angle: 0 is right, 90 up; y points down."""
     angle = np.radians(degrees)
     return np.array([np.cos(angle), -np.sin(angle)])
 
@@ -148,7 +149,7 @@ def noise(rng, cells):
 
 
 def blur(picture, passes):
-    """Return the picture out of focus: each pass averages every pixel with its neighbours."""
+    """Blur the picture: each pass averages every pixel with its neighbours."""
     for _ in range(passes):
         padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
         rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
@@ -165,7 +166,7 @@ def background(rng, name):
     level = (level - level.min()) / np.ptp(level)
     steps = np.linspace(0, 1, len(tones))
     picture = np.stack([np.interp(level, steps, tone) for tone in tones.T], axis=-1)
-    for _ in range(rng.integers(ground.least, ground.most)):
+    for _ in range(rng.integers(*ground.pieces)):
         place = rng.uniform(-0.1, 1.1, 2) * SIDE
         tone = rng.choice(tones) * rng.uniform(0.7, 1.25)
         if name == "grass" or rng.random() < 0.25:
@@ -175,7 +176,7 @@ def background(rng, name):
             step = direction(rng.uniform(0, 360)) * rng.uniform(10, 60)
             width, outline = rng.uniform(3, 13), "pointed"
         stroke(picture, place, place + step, width, tone, rng.normal(0, 2), outline)
-    # Other flowers further back, of any kind, are mere spots of colour.
+    # Flowers of any kind in the background are mere spots of colour.
     for _ in range(rng.integers(1, 4) if rng.random() < 0.25 else 0):
         palettes = SPECIES[rng.integers(len(SPECIES))].palettes
         base, tip = (rgb(colour) for colour in rng.choice(palettes))
@@ -196,11 +197,14 @@ def flower(picture, rng, species, middle, radius, turn=0.0):
     light = rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)
     own, other = rng.choice(species.palettes, 2)
     for whorl in species.whorls:
-        angles, spin = whorl.petals, turn
-        if isinstance(angles, int):
-            angles, spin = np.arange(angles) * 360 / angles, rng.uniform(0, 360)
-        palette = own if whorl.colours is None else whorl.colours
-        palette = other if palette is OTHER else palette
+        if isinstance(whorl.petals, int):
+            angles, spin = (
+                np.arange(whorl.petals) * 360 / whorl.petals,
+                rng.uniform(0, 360),
+            )
+        else:
+            angles, spin = whorl.petals, turn
+        palette = other if whorl.colours == OTHER else whorl.colours or own
         base, tip = (rgb(colour) * light for colour in palette)
         mark = marking(whorl.mark, rng)
         for angle in rng.permutation(angles):
@@ -228,7 +232,7 @@ def flower(picture, rng, species, middle, radius, turn=0.0):
 
 
 def paint_centre(picture, rng, centre, middle, plane, towards, light):
-    """Paint a flower's Centre, which, tilted, leans `towards` one side."""
+    """Paint a flower's Centre; `towards` is the offset that its tilt gives."""
     size = centre.radius * rng.uniform(0.85, 1.15)
     dark, bright = rgb(centre.dark) * light, rgb(centre.bright) * light
     if centre.form == "disc":
@@ -244,7 +248,7 @@ def paint_centre(picture, rng, centre, middle, plane, towards, light):
             stroke(picture, middle, middle + step, 0.8, dark)
             disc(picture, middle + step, plane, 0.07, bright, bright)
     elif centre.form == "trumpet":
-        # Rings, one in front of the other, and the dark throat in the last one.
+        # Rings, one in front of another, with the dark throat in the last.
         for step in np.linspace(0, 0.8, 7):
             tone = dark + (bright - dark) * step
             width = size * (0.8 + 0.4 * step**2)
@@ -256,8 +260,8 @@ def paint_centre(picture, rng, centre, middle, plane, towards, light):
 def plant(picture, rng, species, place, radius):
     """Paint leaves, a stem from below the picture to `place`, and the flower on it.
 
-    A cup stands on the stem, hanging flowers nod, an umbel is a bunch of them at one
-    point, a spike a row along the stem.
+    A cup stands on the stem, hanging flowers nod, an umbel is several flowers from one
+    point, a spike is a row along the stem.
     """
     green = (
         np.array([0.24, 0.42, 0.14]) * rng.uniform(0.6, 1.5) * rng.uniform(0.9, 1.1, 3)
@@ -285,23 +289,23 @@ def plant(picture, rng, species, place, radius):
         flower(picture, rng, species, top, radius, turn)
     elif species.habit == "umbel":
         stroke(picture, foot, place, thick, green, bend)
-        for turn in rng.normal(0, 55, rng.integers(4, 11)):
-            top = place + direction(270 + turn) * radius * rng.uniform(0.2, 0.7)
+        for lean in rng.normal(0, 55, rng.integers(4, 11)):
+            top = place + direction(270 + lean) * radius * rng.uniform(0.2, 0.7)
             stroke(picture, place, top, 0.8, green * 1.2)
-            flower(picture, rng, species, top, radius, turn)
+            flower(picture, rng, species, top, radius, lean)
     elif species.habit == "spike":
-        number = rng.integers(5, 10)
+        flowers = rng.integers(5, 10)
         step = direction(90 + turn * 1.4) * radius * 1.15
         side = rng.choice([-1, 1])
-        stroke(picture, foot, place + step * number / 2, thick, green)
-        for k in range(number):
-            turn = side * rng.uniform(10, 60) * (1 if rng.random() < 0.7 else -1)
-            knot = place + step * (k - number / 2)
-            top = knot + direction(270 + turn) * radius * 0.5
+        stroke(picture, foot, place + step * flowers / 2, thick, green)
+        for k in range(flowers):
+            lean = side * rng.uniform(10, 60) * (1 if rng.random() < 0.7 else -1)
+            knot = place + step * (k - flowers / 2)
+            top = knot + direction(270 + lean) * radius * 0.5
             stroke(picture, knot, top, 0.7, green * 1.2)
             # The flowers at the tip are the last to open.
-            size = radius * rng.uniform(0.8, 1.1) * (1 - 0.4 * k / number)
-            flower(picture, rng, species, top, size, turn * 0.5)
+            size = radius * rng.uniform(0.8, 1.1) * (1 - 0.4 * k / flowers)
+            flower(picture, rng, species, top, size, lean * 0.5)
 
 
 def photograph(picture, rng):
@@ -323,12 +327,12 @@ def photograph(picture, rng):
 def draw(species, rng):
     """Return one picture of a species, uint8, shape (64, 64, 3), 0 to 255."""
     picture = background(rng, rng.choice(species.grounds))
-    number = 1 + int(species.most * rng.random() ** 2)
-    radius = rng.uniform(*species.size) * SIDE / number**0.4
-    places = rng.uniform(0.15, 0.85, (number, 2)) * SIDE
-    if number == 1:
+    plants = 1 + int(species.most * rng.random() ** 2)
+    radius = rng.uniform(*species.size) * SIDE / plants**0.4
+    places = rng.uniform(0.15, 0.85, (plants, 2)) * SIDE
+    if plants == 1:
         places = rng.normal(0.5, 0.1, (1, 2)) * SIDE
-    # What stands lower in the picture is nearer, and painted later.
+    # Flowers lower in the picture are nearer, so paint them last.
     for place in sorted(places, key=lambda place: place[1]):
         plant(picture, rng, species, place, radius * rng.uniform(0.8, 1.2))
     # Now and then some grass is in the way.
@@ -342,7 +346,7 @@ def draw(species, rng):
 
 
 def draw_one(seed, species, number):
-    """Return picture `number` of a species, the same each time while SPECIES stays."""
+    """Return picture `number` of a species, the same unless SPECIES changes."""
     rng = np.random.default_rng([seed, SPECIES.index(species), number])
     return draw(species, rng)
 
@@ -361,24 +365,28 @@ def draw_all(seed):
 
 
 def save_sheet(images, path):
-    """Save a contact sheet: a column per species, its first pictures below its name."""
+    """Save a contact sheet: a column per species, its first pictures below its name.
+
+    The columns stand in two rows, so that the names can be read on a small screen.
+    """
     pictures = np.array(images).reshape(len(SPECIES), PICTURES_PER_SPECIES, 64, 64, 3)
     pictures = np.pad(
         pictures[:, :SHEET_ROWS],
         ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
         constant_values=255,
     )
-    # From (species, row, y, x, channel) to one large image, a column per species.
-    sheet = np.concatenate(np.concatenate(pictures, axis=2), axis=0)
-    figure = Figure(figsize=(17, 8.5), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(sheet)
-    names = [species.name for species in SPECIES]
-    axes.set_xticks(66 * np.arange(len(names)) + 33, names, fontsize=12)
-    axes.xaxis.tick_top()
-    axes.set_yticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    figure = Figure(figsize=(9, 17), layout="constrained")
+    half = (len(SPECIES) + 1) // 2
+    for axes, first in zip(figure.subplots(2), (0, half)):
+        # From (species, row, y, x, channel) to one large image, a column per species.
+        columns = np.concatenate(pictures[first : first + half], axis=2)
+        axes.imshow(np.concatenate(columns, axis=0))
+        names = [species.name for species in SPECIES[first : first + half]]
+        axes.set_xticks(66 * np.arange(len(names)) + 33, names, fontsize=12)
+        axes.set(xlim=(0, 66 * half), yticks=[])
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
     with replacing(path) as part:
         figure.savefig(part)
 
@@ -386,7 +394,7 @@ def save_sheet(images, path):
 @options.one_line_errors
 def main():
     parser = options.OneLineParser(description="Draw the two CSVs in the repository.")
-    options.add_output_options(parser)
+    add_output_options(parser)
     parser.add_argument(
         "--sheet", metavar="FILE", type=options.picture_file, help="a contact sheet"
     )

@@ -1,11 +1,11 @@
-"""The 17 kinds of flowers that draw_flowers draws, as a table; add yours.
+"""The 17 kinds of flowers that draw_flowers draws; to draw another, add an entry.
 
 Colours are hexadecimal RGB, and a palette is a pair of them: a petal's base and tip.
 """
 
 from typing import NamedTuple
 
-OTHER = object()  # as a whorl's colours: a second, random palette of the species
+OTHER = "other"  # as a whorl's colours: a second, random palette of the species
 
 
 class Mark(NamedTuple):
@@ -16,7 +16,7 @@ class Mark(NamedTuple):
 
 
 class Whorl(NamedTuple):
-    """Petals of one form around one point; lengths in radii of the flower."""
+    """Petals of one form around one point; lengths are in radii of the flower."""
 
     petals: int | list  # their number, evenly spaced; or their angles, 90 being up
     length: float
@@ -40,7 +40,7 @@ class Species(NamedTuple):
     """One kind of flower."""
 
     name: str  # the label
-    palettes: list  # of the petals; repeated if more common
+    palettes: list  # of the petals; repeat a palette to make it more common
     whorls: list  # from back to front
     centre: Centre | None = None
     habit: str = "single"  # how the stem carries it: see draw_flowers.plant
@@ -48,7 +48,7 @@ class Species(NamedTuple):
     size: tuple = (0.22, 0.52)  # range of the flower's radius; the picture's side is 1
     tilt: tuple = (0, 60)  # range, in degrees, of its tilt away from the camera
     leaves: str | None = "blade"  # their outline
-    grounds: list = ["grass", "leaves", "soil", "shade", "blur"]  # noqa: RUF012
+    grounds: tuple = ("grass", "leaves", "soil", "shade", "blur")
 
 
 SPECIES = [
@@ -84,7 +84,7 @@ SPECIES = [
         most=4,
         size=(0.24, 0.5),
         tilt=(0, 30),
-        grounds=["soil", "leaves", "shade", "grass", "blur", "shade"],
+        grounds=("soil", "leaves", "shade", "grass", "blur", "shade"),
     ),
     Species(
         name="lilyvalley",
@@ -94,7 +94,7 @@ SPECIES = [
         size=(0.085, 0.15),
         tilt=(0, 30),
         leaves="oval",
-        grounds=["leaves", "shade", "leaves", "grass"],
+        grounds=("leaves", "shade", "leaves", "grass"),
     ),
     Species(
         name="bluebell",
@@ -111,7 +111,7 @@ SPECIES = [
         habit="spike",
         size=(0.13, 0.22),
         tilt=(0, 40),
-        grounds=["grass", "leaves", "shade", "blur"],
+        grounds=("grass", "leaves", "shade", "blur"),
     ),
     Species(
         name="crocus",
@@ -133,7 +133,7 @@ SPECIES = [
         most=5,
         size=(0.32, 0.7),
         tilt=(0, 50),
-        grounds=["soil", "grass", "leaves", "shade", "soil"],
+        grounds=("soil", "grass", "leaves", "shade", "soil"),
     ),
     Species(
         name="iris",
@@ -155,7 +155,7 @@ SPECIES = [
         most=2,
         size=(0.32, 0.52),
         tilt=(0, 35),
-        grounds=["grass", "leaves", "shade", "blur"],
+        grounds=("grass", "leaves", "shade", "blur"),
     ),
     Species(
         name="tigerlily",
@@ -180,7 +180,7 @@ SPECIES = [
         most=4,
         size=(0.26, 0.52),
         tilt=(10, 60),
-        grounds=["grass", "leaves", "shade", "blur"],
+        grounds=("grass", "leaves", "shade", "blur"),
     ),
     Species(
         name="tulip",
@@ -216,7 +216,7 @@ SPECIES = [
         habit="hanging",
         size=(0.3, 0.6),
         tilt=(0, 35),
-        grounds=["grass", "leaves", "shade", "blur"],
+        grounds=("grass", "leaves", "shade", "blur"),
     ),
     Species(
         name="sunflower",
@@ -227,14 +227,14 @@ SPECIES = [
         size=(0.28, 0.6),
         tilt=(0, 50),
         leaves="oval",
-        grounds=["sky", "leaves", "sky", "blur", "shade"],
+        grounds=("sky", "leaves", "sky", "blur", "shade"),
     ),
     Species(
         name="daisy",
         palettes=[("d8d8dc", "ffffff"), ("e0d8dc", "fdf4f8"), ("c0ccd8", "eef4fc")],
         whorls=[Whorl(13, 1.0, 0.13, "strap"), Whorl(12, 0.95, 0.13, "strap")],
         centre=Centre("disc", 0.3, "d89408", "f4c81c"),
-        grounds=["shade", "grass", "leaves", "blur"],
+        grounds=("shade", "grass", "leaves", "blur"),
     ),
     Species(
         name="coltsfoot",
@@ -247,7 +247,7 @@ SPECIES = [
         centre=Centre("disc", 0.3, "b87808", "f0c020"),
         most=4,
         leaves=None,
-        grounds=["soil", "soil", "leaves", "blur", "grass"],
+        grounds=("soil", "soil", "leaves", "blur", "grass"),
     ),
     Species(
         name="dandelion",
@@ -262,7 +262,7 @@ SPECIES = [
         ],
         most=4,
         tilt=(0, 55),
-        grounds=["grass", "grass", "leaves", "shade", "blur"],
+        grounds=("grass", "grass", "leaves", "shade", "blur"),
     ),
     Species(
         name="cowslip",
@@ -275,7 +275,7 @@ SPECIES = [
         habit="umbel",
         size=(0.13, 0.24),
         tilt=(0, 40),
-        grounds=["grass", "leaves", "grass", "soil", "shade"],
+        grounds=("grass", "leaves", "grass", "soil", "shade"),
     ),
     Species(
         name="buttercup",
@@ -295,7 +295,7 @@ SPECIES = [
         whorls=[Whorl(6, 1.0, 0.34, "oval"), Whorl([20, 140, 260], 0.95, 0.34, "oval")],
         centre=Centre("stamens", 0.36, "98a040", "f0d838"),
         size=(0.24, 0.52),
-        grounds=["leaves", "shade", "soil", "leaves", "grass"],
+        grounds=("leaves", "shade", "soil", "leaves", "grass"),
     ),
     Species(
         name="pansy",
@@ -315,6 +315,6 @@ SPECIES = [
         most=2,
         size=(0.28, 0.52),
         tilt=(0, 40),
-        grounds=["leaves", "soil", "shade", "grass", "blur"],
+        grounds=("leaves", "soil", "shade", "grass", "blur"),
     ),
 ]
