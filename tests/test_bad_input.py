@@ -4,10 +4,10 @@ import os
 import sys
 
 import pytest
-from conftest import csv_bytes, make_rows
 
 import train
-from pyimagesearch import build_csv, check_csv, draw_flowers
+from pyimagesearch.csv_rows import check_csvs
+from pyimagesearch.options import parse_args
 
 
 @pytest.fixture(autouse=True)
@@ -17,44 +17,30 @@ def nothing_is_trained(monkeypatch):
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize(
-    ("old", "new", "wrong"),
+    ("row", "wrong"),
     [
-        (b",7\n", b"\n", "12,287 values"),
-        (b",7\n", b",7,7\n", "12,289 values"),
-        (b",7\n", b",256\n", "'256'"),
-        (b",7\n", b",300\n", "'300'"),
-        (b",7\n", b",-1\n", "'-1'"),
-        (b",7\n", b",1.5\n", "'1.5'"),
-        (b",7\n", b",red\n", "'red'"),
-        (b",7\n", b",\n", "''"),
-        (b",7\n", b",\0\n", r"'\x00'"),
-        (b",7\n", b",\xff\n", "not UTF-8"),
-        (b",7\n", b",1e2\n", "'1e2'"),
-        (b",7\n", b",99999999999999999999\n", "'99999999999999999999'"),
-        (b"rose,7,", b"ros\xe9,7,", "not UTF-8"),
-        (b"rose,7,", b",7,", "''"),
-        (b"rose,7,", b"rose\n\n\n", "0 values"),
+        ("rose,1,2", "2 values after 'rose' instead of 12,288"),
+        ("rose" + ",7" * 12287 + ",256", "'256'"),
+        ("rös", "not UTF-8"),
     ],
-    ids=lambda value: None if isinstance(value, bytes) else value,
 )
-def test_a_broken_row(fail, pair, which, old, new, wrong):
-    good = b"rose," + b",".join([b"7"] * 12288) + b"\n"
-    pair[which].write_bytes(pair[which].read_bytes() + good.replace(old, new, 1))
-    line = (41, 22)[which]
+def test_a_broken_row(fail, pair, which, row, wrong):
+    pair[which].write_bytes(pair[which].read_bytes() + row.encode("latin-1") + b"\n")
     message = fail(train, "-t", pair[0], "-v", pair[1])
-    assert f"{pair[which]}, line {line}: " in message
+    assert message.startswith(f"[ERROR] {pair[which]}, line {(41, 22)[which]}: ")
     assert wrong in message
 
 
 def test_missing_files_are_named_together_with_the_command_that_makes_them(fail):
     message = fail(train)
     assert "flowers17_training.csv and flowers17_testing.csv: no such file" in message
-    assert "python -m pyimagesearch." in message
+    assert "python -m pyimagesearch.datasets.build_csv" in message
 
 
-def test_one_missing_file(fail, pair):
+def test_one_missing_file_or_a_folder(fail, pair, tmp_path):
     message = fail(train, "-t", pair[0], "-v", "nowhere.csv")
     assert "nowhere.csv: no such file" in message and "train.csv" not in message
+    assert f"{tmp_path}: no such file" in fail(train, "-t", tmp_path, "-v", pair[1])
 
 
 @pytest.mark.parametrize("text", [b"", b"\n \r\n\n"])
@@ -63,126 +49,112 @@ def test_an_empty_file(fail, pair, text):
     assert f"{pair[1]}: no rows" in fail(train, "-t", pair[0], "-v", pair[1])
 
 
-def test_a_folder_in_place_of_a_csv(fail, pair, tmp_path):
-    assert f"{tmp_path}: " in fail(train, "-t", tmp_path, "-v", pair[1])
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux")
-def test_a_file_that_cannot_be_read(fail, pair):
-    message = fail(train, "-t", pair[0], "-v", "/proc/self/mem")
-    assert "/proc/self/mem: Input/output error" in message
-
-
-def test_a_file_without_permission(fail, pair):
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    pair[1].chmod(0)
-    assert f"{pair[1]}: Permission denied" in fail(train, "-t", pair[0], "-v", pair[1])
-
-
 def test_a_single_class(fail, write_csv):
     path = write_csv("one.csv", ["rose"] * 3)
     message = fail(train, "-t", path, "-v", path)
-    assert f"{path}: all rows are 'rose'" in message
+    assert f"{path}: every row has the label 'rose'" in message
 
 
 def test_a_test_label_that_training_lacks(fail, pair, write_csv):
     path = write_csv("new.csv", ["rose", "orchid"])
     message = fail(train, "-t", pair[0], "-v", path)
-    assert f"{path}, line 2: " in message and "'orchid'" in message
-
-
-@pytest.mark.parametrize("option", ["-e", "-b", "--epochs", "--batch-size"])
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
-def test_numbers_are_whole_and_positive(fail, option, value):
-    assert repr(value) in fail(train, option, value)
-
-
-@pytest.mark.parametrize("value", ["-1", "one", str(2**32)])
-def test_a_seed_is_one_that_numpy_takes(fail, value):
-    assert repr(value) in fail(train, "--seed", value)
+    assert f"{path}, line 2: the training file has no rows of 'orchid'" in message
 
 
 @pytest.mark.parametrize(
-    ("option", "path"),
-    [("-p", "no/p.png"), ("-m", "no/m.keras"), ("--backup", "no/b.weights.h5")],
-)
-def test_a_path_in_a_folder_that_does_not_exist(fail, option, path):
-    assert path in fail(train, option, path)
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs Linux")
-@pytest.mark.parametrize(
-    ("option", "path"),
+    ("option", "least", "values"),
     [
-        ("-p", "/proc/p.png"),
-        ("-m", "/proc/m.keras"),
-        ("--backup", "/proc/b.weights.h5"),
+        ("--epochs", 1, ["0", "-1", "many", "1.5", ""]),
+        ("--batch-size", 2, ["0", "1"]),
+        ("--seed", 0, ["-1", "one", str(2**32)]),
     ],
 )
-def test_a_path_where_nobody_may_write(fail, option, path):
-    assert path in fail(train, option, path)
+def test_numbers_have_bounds(fail, option, least, values):
+    for value in values:
+        message = f"{value!r} is not a whole number from {least} to {2**32 - 1}"
+        assert message in fail(train, option, value)
 
 
-@pytest.mark.parametrize("path", ["plot.txt", "plot", "plot.keras", "plot.pgf"])
-def test_a_plot_that_matplotlib_cannot_save(fail, path):
-    assert path in fail(train, "-p", path)
+OUTPUTS = [("-p", "x.png"), ("-m", "x.keras"), ("--backup", "x.weights.h5")]
 
 
-def test_a_model_or_a_backup_in_a_format_that_keras_does_not_save(fail):
-    assert "m.h5: must end in .keras" in fail(train, "-m", "m.h5")
-    assert "b.h5: must end in .weights.h5" in fail(train, "--backup", "b.h5")
+@pytest.mark.parametrize(("option", "name"), OUTPUTS)
+def test_a_file_that_cannot_be_written(fail, tmp_path, option, name):
+    assert f"no/{name}: No such file" in fail(train, option, f"no/{name}")
+    (tmp_path / name).mkdir()
+    assert f"{name}: is a folder" in fail(train, option, name)
+    if os.path.exists("/proc/self"):  # where nobody may write, not even root
+        assert f"/proc/{name}: " in fail(train, option, f"/proc/{name}")
+
+
+@pytest.mark.parametrize(("option", "name"), OUTPUTS)
+def test_a_name_with_another_ending_or_with_nothing_before_it(fail, option, name):
+    for wrong in ("x", "x.txt", "x.pgf", "x.h5", name[1:]):
+        message = f"{wrong}: must be a name that ends in .{name[2:]}"
+        assert message in fail(train, option, wrong)
+
+
+def test_a_folder_where_the_class_names_go(fail, tmp_path):
+    (tmp_path / "x.classes.txt").mkdir()
+    assert "x.classes.txt: is a folder" in fail(train, "-m", "x.keras")
+
+
+def test_an_option_that_does_not_exist(fail):
+    assert "--nonsense" in fail(train, "--nonsense")
+
+
+def test_options_have_the_tutorials_defaults_and_short_forms(monkeypatch, tmp_path):
+    def parse(options):
+        monkeypatch.setattr(sys, "argv", ["train.py", *options.split()])
+        return [*map(str, vars(parse_args(epochs=75, batch_size=32)).values())]
+
+    monkeypatch.chdir(tmp_path)
+    wanted = (
+        "flowers17_training.csv flowers17_testing.csv 75 32 plot.png None None None"
+    )
+    assert parse("") == wanted.split()
+    options = (
+        "-t a.csv -v b.csv -e 1 -b 2 -p c.{} -m d.keras --backup e.weights.h5 --seed {}"
+    )
+    for ending, seed in (("pdf", 0), ("svg", 2**32 - 1)):
+        given = options.format(ending, seed)
+        assert parse(given) == given.split()[1::2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_the_usage_and_only_the_defaults_that_exist(call_main, capsys):
+    with pytest.raises(SystemExit):
+        call_main(train, "--help")
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.startswith("usage: train.py [-h]")
+    for default in ("flowers17_training.csv", "75", "32", "plot.png"):
+        assert f"(default: {default})" in output
+    assert "None" not in output
+
+
+def test_what_was_read_is_said_and_the_test_file_may_lack_a_class(write_csv, capsys):
+    labels = ["iris", "rose", "daisy", "iris"]
+    csvs = write_csv("train.csv", labels), write_csv("test.csv", labels[:2])
+    assert check_csvs(*csvs) == (labels, labels[:2])
+    line = "[INFO] 4 training and 2 testing rows, 3 classes: daisy, iris, rose\n"
+    assert capsys.readouterr() == (line, "")
+
+
+@pytest.mark.parametrize("classes", [10, 11])
+def test_the_first_ten_classes_are_named(write_csv, capsys, classes):
+    labels = [f"kind{k:02}" for k in reversed(range(classes))]
+    path = write_csv("many.csv", [*labels, labels[0]])
+    check_csvs(path, path)
+    names = ", ".join(sorted(labels)[:10]) + ", ..." * (classes > 10)
+    assert capsys.readouterr().out.endswith(f"{classes} classes: {names}\n")
 
 
 @pytest.mark.parametrize(
-    ("option", "name"),
-    [("-p", "x.png"), ("-m", "x.keras"), ("--backup", "x.weights.h5")],
+    ("labels", "warned"),
+    [("iris iris rose rose", 1), ("rose iris rose iris", 0), ("rose iris lily", 0)],
 )
-def test_a_folder_in_place_of_a_file(fail, tmp_path, option, name):
-    (tmp_path / name).mkdir()
-    assert f"{name}: is a folder" in fail(train, option, name)
-
-
-@pytest.mark.parametrize("module", [check_csv, build_csv, draw_flowers])
-def test_an_option_that_does_not_exist(fail, module):
-    assert "--nonsense" in fail(module, "--nonsense")
-
-
-def test_help_shows_the_usage_and_only_the_defaults_that_exist(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
-    with pytest.raises(SystemExit):
-        train.main()
-    output = capsys.readouterr().out
-    assert output.startswith("usage: train.py [-h]")
-    assert "(default: 75)" in output and "None" not in output
-
-
-def test_other_errors_keep_their_traceback(monkeypatch):
-    def parse_args():
-        raise ValueError("a mistake of ours")
-
-    monkeypatch.setattr(train, "parse_args", parse_args)
-    with pytest.raises(ValueError, match="ours"):
-        train.main()
-
-
-def test_rows_sorted_by_label_draw_only_a_warning(write_csv, capsys):
-    path = write_csv("sorted.csv", ["iris"] * 3 + ["rose"] * 3)
-    check_csv.check_csvs(path, path)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert f"{path}: the rows are sorted by label" in line
-
-
-@pytest.mark.parametrize("labels", ["rose iris rose iris", "rose iris lily"])
-def test_shuffled_rows_draw_no_warning(write_csv, capsys, labels):
-    path = write_csv("mixed.csv", labels.split())
-    check_csv.check_csvs(path, path)
-    assert capsys.readouterr().err == ""
-
-
-def test_a_class_missing_from_the_test_file_is_allowed(tmp_path):
-    train_csv, test_csv = tmp_path / "train.csv", tmp_path / "test.csv"
-    train_csv.write_bytes(csv_bytes(make_rows(["rose", "iris", "rose"])))
-    test_csv.write_bytes(csv_bytes(make_rows(["rose"])))
-    labels = check_csv.check_csvs(train_csv, test_csv)
-    assert labels == (["rose", "iris", "rose"], ["rose"])
+def test_only_rows_sorted_by_label_cause_a_warning(write_csv, capsys, labels, warned):
+    path = write_csv("rows.csv", labels.split())
+    check_csvs(path, path)
+    line = f"[WARNING] {path}: the rows are sorted by label; shuffle them first\n"
+    assert capsys.readouterr().err == line * warned

@@ -24,12 +24,10 @@ def tiny_model(units=4):
 def train(path, epochs, model=None, steps=STEPS, callbacks=()):
     """Train until that epoch; return the numbers of the epochs that ran, from 1."""
     model = model or tiny_model()
-    initial_epoch = load_backup(model, path, steps, epochs)
-    batches = ((np.ones((2, 2)), np.ones((2, 1))) for _ in itertools.count())
     history = model.fit(
-        batches,
+        ((np.ones((2, 2)), np.ones((2, 1))) for _ in itertools.count()),
         steps_per_epoch=steps,
-        initial_epoch=initial_epoch,
+        initial_epoch=load_backup(model, path, steps, epochs),
         epochs=epochs,
         callbacks=[Backup(path), *callbacks],
         verbose=0,
@@ -38,9 +36,13 @@ def train(path, epochs, model=None, steps=STEPS, callbacks=()):
 
 
 @pytest.fixture
-def backup(tmp_path):
+def path(tmp_path):
+    return tmp_path / "run.weights.h5"
+
+
+@pytest.fixture
+def backup(path):
     """The backup of a run that was killed in its fourth epoch."""
-    path = tmp_path / "run.weights.h5"
     assert train(path, 3) == [1, 2, 3]
     return path
 
@@ -50,22 +52,40 @@ def test_the_next_run_resumes_after_the_last_finished_epoch(backup):
     assert train(backup, 5) == []
 
 
-def test_weights_momentum_and_the_update_count_are_restored(tmp_path):
-    path, first, second = tmp_path / "run.weights.h5", tiny_model(), tiny_model()
+def test_one_finished_epoch_is_enough_to_resume(path):
+    assert train(path, 1) == [1]
+    assert train(path, 2) == [2]
+
+
+def test_without_a_path_nothing_is_loaded_or_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train(None, 2) == [1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resuming_is_said_with_the_way_to_start_over(backup, capsys):
+    assert load_backup(tiny_model(), backup, STEPS, 4) == 3
+    line = f"[INFO] resuming after epoch 3; delete {backup} to start over\n"
+    assert capsys.readouterr().out == line
+    assert load_backup(tiny_model(), backup, STEPS, 3) == 3
+    assert "nothing left to train, or to plot" in capsys.readouterr().out
+
+
+def test_weights_momentum_and_the_update_count_are_restored(path):
+    first, second = tiny_model(), tiny_model()
     train(path, 3, first)
     assert load_backup(second, path, STEPS, 3) == 3
     assert int(second.optimizer.iterations) == 3 * STEPS
-    for one, other in zip(first.optimizer.variables, second.optimizer.variables):
-        np.testing.assert_array_equal(one, other)
-    for one, other in zip(first.get_weights(), second.get_weights()):
+    values = [[*m.weights, *m.optimizer.variables] for m in (first, second)]
+    for one, other in zip(*values, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def refuse(path, reason, **options):
+def refuse(path, reason, epochs=5, **options):
     """Check that the file is refused before training, and stays."""
     before = path.read_bytes()
     with pytest.raises(InputError, match=reason) as error:
-        train(path, **options)
+        train(path, epochs, **options)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert path.read_bytes() == before
 
@@ -74,32 +94,27 @@ def refuse(path, reason, **options):
 def test_a_truncated_file_is_not_a_backup(backup, share):
     text = backup.read_bytes()
     backup.write_bytes(text[: int(share * len(text))])
-    refuse(backup, "not a backup", epochs=5)
+    refuse(backup, "not a backup")
 
 
-def test_a_file_of_another_kind_is_not_a_backup(tmp_path):
-    path = tmp_path / "notes.weights.h5"
+@pytest.mark.parametrize(
+    ("reason", "options"),
+    [
+        ("not a backup of this network", {"model": tiny_model(units=5)}),
+        ("9 updates, which is not a .* of 4 steps .1 to 5.; use", {"steps": 4}),
+        ("9 updates, .* of 3 steps .1 to 2.", {"epochs": 2}),
+    ],
+)
+def test_a_backup_of_another_run_is_refused(backup, reason, options):
+    refuse(backup, reason, **options)
+
+
+def test_a_file_of_another_kind_is_not_a_backup(path):
     path.write_text("mine")
-    refuse(path, "not a backup", epochs=5)
-
-
-def test_a_backup_of_another_network_is_refused(backup):
-    refuse(backup, "not a backup of this network", epochs=5, model=tiny_model(units=5))
-
-
-def test_a_backup_from_other_steps_per_epoch_is_refused(backup):
-    refuse(backup, "9 updates", epochs=5, steps=4)
-
-
-def test_a_backup_with_more_epochs_than_asked_for_is_refused(backup):
-    refuse(backup, "9 updates", epochs=2)
-
-
-def test_weights_without_the_optimizers_state_are_refused(tmp_path):
-    path = tmp_path / "weights.weights.h5"
-    layers = [keras.Input((2,)), keras.layers.Dense(4), keras.layers.Dense(1)]
-    keras.Sequential(layers).save_weights(path)
-    refuse(path, "0 updates", epochs=5)
+    refuse(path, "not a backup")
+    weights_alone = keras.Sequential([keras.Input((2,)), *tiny_model().layers])
+    weights_alone.save_weights(path)
+    refuse(path, "0 updates")
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -108,15 +123,26 @@ class Interrupt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if int(self.model.optimizer.iterations) == STEPS + 2:
             os.kill(os.getpid(), signal.SIGINT)
+            self.handler = signal.getsignal(signal.SIGINT)
 
 
-def test_ctrl_c_stops_after_a_whole_epoch_and_restores_the_handler(tmp_path, capfd):
-    model = tiny_model()
+def test_ctrl_c_stops_after_a_whole_epoch_and_restores_the_handler(path, capfd):
+    model, interrupt = tiny_model(), Interrupt()
     handler = signal.getsignal(signal.SIGINT)
-    callbacks = [StopOnCtrlC(), Interrupt()]
-    path = tmp_path / "run.weights.h5"
-    assert train(path, 5, model, callbacks=callbacks) == [1, 2]
+    assert train(path, 5, model, callbacks=[StopOnCtrlC(), interrupt]) == [1, 2]
     assert int(model.optimizer.iterations) == 2 * STEPS
     assert signal.getsignal(signal.SIGINT) is handler
-    assert "finishing this epoch; Ctrl-C again" in capfd.readouterr().err
+    assert interrupt.handler == signal.SIG_DFL  # a second Ctrl-C would end the process
+    line = "\n[INFO] finishing this epoch; press Ctrl-C again to quit now\n"
+    assert capfd.readouterr().err == line
     assert train(path, 3) == [3]
+
+
+def test_a_process_that_ignores_ctrl_c_keeps_ignoring_it(capfd):
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert train(None, 3, callbacks=[StopOnCtrlC(), Interrupt()]) == [1, 2, 3]
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert "Ctrl-C" not in capfd.readouterr().err

@@ -10,24 +10,18 @@ HEAD = ["Flatten", "Dense", "Activation", "BatchNormalization", "Dropout"]
 
 def test_its_layers():
     model = MiniVGGNet.build(64, 64, 3, 17)
+
+    def values(name):
+        return [getattr(layer, name) for layer in model.layers if hasattr(layer, name)]
+
     layers = [type(layer).__name__ for layer in model.layers]
     assert layers == BLOCK * 2 + HEAD + ["Dense", "Activation"]
-    activations = [
-        a.activation.__name__ for a in model.layers if hasattr(a, "activation")
-    ]
+    activations = [function.__name__ for function in values("activation")]
     assert activations.count("relu") == 5 and activations[-1] == "softmax"
-    assert [a.filters for a in model.layers if hasattr(a, "filters")] == [
-        32,
-        32,
-        64,
-        64,
-    ]
-    assert [a.rate for a in model.layers if hasattr(a, "rate")] == [0.25, 0.25, 0.5]
-    assert [a.units for a in model.layers if hasattr(a, "units")] == [512, 17]
-
-
-def test_its_number_of_parameters():
-    assert MiniVGGNet.build(64, 64, 3, 17).count_params() == 8_466_225
+    assert values("filters") == [32, 32, 64, 64]
+    assert values("rate") == [0.25, 0.25, 0.5]
+    assert values("units") == [512, 17]
+    assert model.count_params() == 8_466_225
 
 
 def test_width_and_height_and_depth_are_not_mixed_up():

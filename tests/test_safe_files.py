@@ -1,81 +1,95 @@
 """A file is complete or unchanged; and a user's error is one line."""
 
+import io
 import resource
 import signal
-import subprocess
 import sys
 
+import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import start_python
+from tensorflow import keras
 
 from pyimagesearch.csv_rows import InputError
+from pyimagesearch.datasets.build_csv import write_csvs
 from pyimagesearch.options import one_line_errors
-from pyimagesearch.safe_files import replacing
+from pyimagesearch.safe_files import replacing, save_model
 
 
-def test_the_new_file_takes_the_place_of_the_old(tmp_path):
-    path = tmp_path / "plot.png"
-    path.write_text("old")
-    with replacing(path) as part:
+@pytest.fixture
+def plot(tmp_path):
+    """The path of an old file."""
+    (tmp_path / "plot.png").write_text("old")
+    return tmp_path / "plot.png"
+
+
+def test_the_new_file_takes_the_place_of_the_old(plot):
+    with replacing(plot) as part:
         part.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
+        assert plot.read_text() == "old"
+    assert plot.read_text() == "new"
+    assert list(plot.parent.iterdir()) == [plot]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, KeyboardInterrupt])
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    path = tmp_path / "plot.png"
-    path.write_text("old")
-    with pytest.raises(error), replacing(path) as part:
+def test_a_failure_leaves_the_old_file_and_nothing_else(plot, error):
+    with pytest.raises(error), replacing(plot) as part:
         part.write_text("ne")
         raise error
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert plot.read_text() == "old"
+    assert list(plot.parent.iterdir()) == [plot]
 
 
-def test_a_link_stays_a_link(tmp_path):
-    (tmp_path / "target").write_text("old")
-    (tmp_path / "link").symlink_to("target")
-    with replacing(tmp_path / "link") as part:
+def test_a_link_stays_a_link(plot, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(plot)
+    with replacing(link) as part:
         part.write_text("new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_text() == "new"
+    assert link.is_symlink() and plot.read_text() == "new"
 
 
-def run(code, folder, **options):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+def test_a_folder_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(IsADirectoryError) as error, replacing(tmp_path):
+        pytest.fail("the block ran")
+    assert error.value.filename == str(tmp_path)
+
+
+def test_an_error_while_writing_names_the_file_and_another_keeps_its_name(plot):
+    with pytest.raises(FileNotFoundError) as error, replacing(plot) as part:
+        part.read_text()
+    assert error.value.filename == str(plot)
+    elsewhere = plot.parent / "elsewhere" / "x"
+    with pytest.raises(FileNotFoundError) as error, replacing(plot):
+        elsewhere.read_text()
+    assert error.value.filename == str(elsewhere)
+    with pytest.raises(OSError, match="odd"), replacing(plot):
+        raise OSError("odd")
+
+
+def test_a_model_is_saved_with_the_names_of_its_classes(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    save_model(model, np.array(["iris", "雏菊", "rose"]), tmp_path / "my.v2.keras")
+    saved = keras.models.load_model(tmp_path / "my.v2.keras")
+    np.testing.assert_array_equal(saved.get_weights()[0], model.get_weights()[0])
+    names = (tmp_path / "my.v2.classes.txt").read_bytes()
+    assert names == "iris\n雏菊\nrose\n".encode()
 
 
 def test_a_full_disk_leaves_the_old_csvs_and_says_so_in_one_line(tmp_path):
-    # A limit on the size of files stands in for a disk that is full after 100 kB.
-    code = """if True:
-        import numpy as np
-        from pyimagesearch.build_csv import write_csvs
-        from pyimagesearch.options import one_line_errors
-        images = [np.full((64, 64, 3), 200, "uint8")] * 8
-        one_line_errors(lambda: write_csvs(images, ["rose", "iris"] * 4, "."))()
-    """
-    for name in ("flowers17_training.csv", "flowers17_testing.csv"):
+    names = ("flowers17_training.csv", "flowers17_testing.csv")
+    for name in names:
         (tmp_path / name).write_text("old")
-    limits = (10**5, 10**5)
-    result = run(
-        code,
-        tmp_path,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
-    )
-    assert result.returncode == 1
-    assert "ing.csv: File too large" in result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr
-    assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}
+    images, labels = [np.full((64, 64, 3), 200, "uint8")] * 8, ["rose", "iris"] * 4
+    # A limit on the size of files stands in for a disk that is full after 100 kB.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, hard))
+    try:
+        with pytest.raises(SystemExit, match="ing.csv: File too large$"):
+            one_line_errors(lambda: write_csvs(images, labels, tmp_path))()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert texts == dict.fromkeys(names, "old")
 
 
 def test_ctrl_c_is_one_line_and_death_by_sigint(tmp_path):
@@ -85,9 +99,17 @@ def test_ctrl_c_is_one_line_and_death_by_sigint(tmp_path):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         one_line_errors(lambda: os.kill(os.getpid(), signal.SIGINT))()
     """
-    result = run(code, tmp_path)
-    assert result.returncode == -signal.SIGINT
-    assert result.stderr.split("\n") == ["", "[INFO] stopped", ""]
+    process = start_python(tmp_path, "-c", code)
+    assert process.communicate() == ("", "\n[INFO] stopped\n")
+    assert process.returncode == -signal.SIGINT
+
+
+def main_that_raises(error):
+    @one_line_errors
+    def main():
+        raise error
+
+    return main
 
 
 @pytest.mark.parametrize(
@@ -99,20 +121,20 @@ def test_ctrl_c_is_one_line_and_death_by_sigint(tmp_path):
     ],
 )
 def test_what_a_user_can_cause_is_one_line(error, line):
-    @one_line_errors
-    def main():
-        raise error
-
     with pytest.raises(SystemExit) as stop:
-        main()
+        main_that_raises(error)()
     assert stop.value.code == line
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError])
 def test_our_own_mistakes_keep_their_traceback(error):
-    @one_line_errors
-    def main():
-        raise error
-
     with pytest.raises(error):
-        main()
+        main_that_raises(error)()
+
+
+@pytest.mark.parametrize(
+    "stdout", [io.TextIOWrapper(io.BytesIO(), "ascii"), io.StringIO()]
+)
+def test_any_label_can_be_printed_to_any_standard_output(monkeypatch, stdout):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    one_line_errors(lambda: print("雏菊"))()
