@@ -13,8 +13,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from sklearn.metrics import classification_report
 from sklearn.preprocessing import LabelBinarizer
-from tensorflow.keras.optimizers import SGD
-from tensorflow.keras.optimizers.schedules import InverseTimeDecay
+from tensorflow.keras.optimizers import SGD, schedules
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 from pyimagesearch.callbacks import Backup, StopOnCtrlC, load_backup
@@ -34,12 +33,14 @@ def csv_image_generator(
     one-hot labels, float32, (n, classes), with columns in the order of lb.classes_.
 
     In mode "train" n is always bs: at the end of the file, the batch is filled from the
-    top. aug, if given, is any object with Keras' flow(images, labels, batch_size=), and
-    is applied once per batch. In mode "eval" a pass yields each row once, in the file's
-    order; its last batch may be shorter, and aug is not used.
+    top. In mode "eval" a pass yields each row once, in the file's order; its last batch
+    may be shorter, and aug is not used.
 
+    aug, if given, is any object with Keras' flow(images, labels, batch_size=), applied
+    once per batch. Keras' own changes the images alone: a target that moves with the
+    picture, such as an angle, a box or a mask, needs an aug of yours that changes both.
     read_rows(inputPath) yields (where, label, image) for each row, once; pass your own
-    for another format. Raises ValueError for a bad row, a label that lb doesn't know, a
+    for another layout. Raises ValueError for a bad row, a label that lb doesn't know, a
     pass without rows, another mode, or a bs below 1, from the next() that reaches it.
     """
     if mode not in ("train", "eval"):
@@ -53,8 +54,9 @@ def csv_image_generator(
 
     images, labels = [], []
     while True:
-        label = None
+        found_rows = False
         for where, label, image in read_rows(inputPath):
+            found_rows = True
             if label not in one_hot:
                 raise ValueError(f"{where}: {label!r} is not a label that lb knows")
             images.append(image)
@@ -66,7 +68,7 @@ def csv_image_generator(
                 yield batch
                 images, labels = [], []
 
-        if label is None:  # or the loop would never end
+        if not found_rows:  # or the loop would never end
             raise ValueError(f"{inputPath}: no rows")
         # Evaluation wants each row once, so the leftover rows form a batch of their
         # own; training keeps them and fills the batch from the top of the file.
@@ -75,24 +77,27 @@ def csv_image_generator(
             images, labels = [], []
 
 
-def build_validation_data(path, bs, lb):
+def build_validation_data(path, bs, lb, *, read_rows=read_rows):
     """Return a CSV's batches as an endless tf.data.Dataset for fit's validation_data.
 
     It starts a new generator for each validation, so ceil(rows / bs) validation_steps
     see each row once. Given the generator itself, Keras would replay its first two
     batches in every epoch, then continue wherever the generator happens to be.
     """
-    return tf.data.Dataset.from_generator(
-        lambda: csv_image_generator(path, bs, lb, mode="eval"),
-        output_signature=(
-            tf.TensorSpec((None, *IMAGE_SHAPE), "float32"),
-            tf.TensorSpec((None, len(lb.classes_)), "float32"),
-        ),
-    )
+
+    def batches():
+        return csv_image_generator(path, bs, lb, mode="eval", read_rows=read_rows)
+
+    # Only the number of rows may differ from batch to batch.
+    specs = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in next(batches())]
+    return tf.data.Dataset.from_generator(batches, output_signature=tuple(specs))
 
 
 def build_augmenter():
-    """Return the augmentation: random rotation, zoom, shift, shear and flip."""
+    """Return an augmentation for flowers, which remain flowers when mirrored.
+
+    Digits, letters, roads and left hands don't: they need horizontal_flip=False.
+    """
     return ImageDataGenerator(
         rotation_range=20,
         zoom_range=0.15,
@@ -111,9 +116,9 @@ def build_model(classes, epochs):
     """
     height, width, channels = IMAGE_SHAPE
     model = MiniVGGNet.build(width, height, channels, classes)
-    # The learning rate falls with every update t, as 0.01 / (1 + t * 0.01 / epochs).
-    learning_rate = InverseTimeDecay(0.01, decay_steps=1, decay_rate=0.01 / epochs)
-    optimizer = SGD(learning_rate, momentum=0.9)
+    rate = 0.01  # after t updates, rate / (1 + t * rate / epochs)
+    decaying = schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=rate / epochs)
+    optimizer = SGD(decaying, momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -121,8 +126,9 @@ def build_model(classes, epochs):
 def save_plot(history, path):
     """Plot a History's loss and accuracy per epoch, and save the plot at `path`."""
     epochs = [epoch + 1 for epoch in history.epoch]
-    # Unlike pyplot, a bare Figure needs no screen and keeps a notebook's backend.
-    with matplotlib.style.context("ggplot"):
+    # The reset ignores the user's matplotlibrc, which might ask for LaTeX. And unlike
+    # pyplot, a bare Figure needs no screen and keeps a notebook's backend.
+    with matplotlib.style.context("ggplot", after_reset=True):
         figure = Figure(figsize=(8, 8), layout="constrained")
         loss, accuracy = figure.subplots(2, sharex=True)
         for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
@@ -175,8 +181,6 @@ def main():
     )
     if args.model:
         save_model(model, lb.classes_, args.model)
-    if history.epoch:  # no epoch ran if the backup was complete
-        save_plot(history, args.plot)
 
     print("[INFO] evaluating network...")
     test_gen = csv_image_generator(args.test_csv, args.batch_size, lb, mode="eval")
@@ -184,9 +188,11 @@ def main():
     predicted = lb.classes_[probabilities.argmax(axis=1)]
     print(classification_report(test_labels, predicted, zero_division=0))
 
+    if history.epoch:  # no epoch ran if the backup was complete
+        save_plot(history, args.plot)
     # Nothing is left to resume: the same command starts from scratch.
     if args.backup and initial_epoch + len(history.epoch) == args.epochs:
-        args.backup.unlink()
+        args.backup.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

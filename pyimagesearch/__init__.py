@@ -1,1 +1,1 @@
-"""The network of train.py, and everything the script needs that isn't the lesson."""
+"""The network, the CSV's reader, and all else that train.py needs."""

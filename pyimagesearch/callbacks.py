@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 
 from tensorflow.keras.callbacks import Callback
 
@@ -17,20 +18,20 @@ class StopOnCtrlC(Callback):
     """
 
     def on_train_begin(self, logs=None):
-        self.asked = False
+        self.stop_requested = False
         self.previous = signal.getsignal(signal.SIGINT)
         if self.previous != signal.SIG_IGN:  # which shells set for background jobs
-            signal.signal(signal.SIGINT, self._ask)
+            signal.signal(signal.SIGINT, self._on_ctrl_c)
 
-    def _ask(self, *_):
-        self.asked = True
+    def _on_ctrl_c(self, *_):
+        self.stop_requested = True
         # Not Python's handler: a KeyboardInterrupt inside TensorFlow can crash it.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         # Not print(): the signal may have interrupted a print().
         os.write(2, b"\n[INFO] finishing this epoch; press Ctrl-C again to quit now\n")
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.asked:
+        if self.stop_requested:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
@@ -54,25 +55,27 @@ def load_backup(model, path, steps_per_epoch, epochs):
     """Load the backup at `path`, if any, into a compiled model; return its epoch count.
 
     That number is fit's initial_epoch; it is 0 if there is no such file. Raises
-    InputError unless the file is a backup of this network after 1 to `epochs` whole
-    epochs. Only the update count is checked: 2 epochs of 4 steps pass for 1 of 8.
+    InputError unless the file is a backup of this network and optimizer, after 1 to
+    `epochs` whole epochs, as far as counts of variables and updates can tell.
     """
     if not path or not path.exists():
         return 0
     model.optimizer.build(model.trainable_variables)
     try:
-        model.load_weights(path)
-    except (OSError, KeyError, ValueError, RuntimeError):
-        raise InputError(
-            f"{path}: not a backup of this network; name another file or delete it"
-        ) from None
+        with warnings.catch_warnings(action="ignore"):  # of what is checked below
+            model.load_weights(path)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        if getattr(error, "errno", None):  # no permission, a lock, a broken disk
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise InputError(f"{path}: no backup of this network; name another") from error
     updates = int(model.optimizer.iterations)
+    if not updates:
+        raise InputError(f"{path}: no state of this optimizer; name another file")
     finished, rest = divmod(updates, steps_per_epoch)
-    if rest or not 1 <= finished <= epochs:
+    if rest or finished > epochs:
         raise InputError(
-            f"{path}: saved after {updates} updates, which is not a whole number of epochs"
-            f" of {steps_per_epoch} steps (1 to {epochs}); use that run's options and"
-            " files, or delete the backup"
+            f"{path}: saved after {updates} updates, not 1 to {epochs} epochs of"
+            f" {steps_per_epoch} steps; use that run's options and files, or delete it"
         )
     print(f"[INFO] resuming after epoch {finished}; delete {path} to start over")
     if finished == epochs:

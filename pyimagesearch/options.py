@@ -1,10 +1,10 @@
-"""Parse and check train.py's command line; report users' errors in one line."""
+"""The command lines of train.py and of datasets/, with users' errors in one line."""
 
-import argparse
 import functools
 import signal
 import sys
 import tempfile
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from pyimagesearch.csv_rows import InputError
@@ -16,25 +16,26 @@ TEST_CSV = "flowers17_testing.csv"
 def parse_args(epochs, batch_size):
     """Parse the options of train.py; the defaults reproduce the tutorial's run."""
     parser = OneLineParser(description="Train MiniVGGNet on images from a CSV file.")
-    add, default = parser.add_argument, " (default: %(default)s)"
-    add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on" + default)
-    add("-v", "--test-csv", default=TEST_CSV, help="rows to test on" + default)
-    add("-e", "--epochs", type=whole_number(1), default=epochs, help="epochs" + default)
+    add = parser.add_argument
+    add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on")
+    add("-v", "--test-csv", default=TEST_CSV, help="rows to test on")
+    add("-e", "--epochs", type=whole_number(1), default=epochs, help="epochs")
     size = whole_number(2)  # batch normalization turns a single row into zeros
-    rows = "rows per batch, 2 or more" + default
-    add("-b", "--batch-size", type=size, default=batch_size, help=rows)
-    add(
-        "-p", "--plot", type=picture_file, default="plot.png", help="the plot" + default
-    )
+    add("-b", "--batch-size", type=size, default=batch_size, help="rows per batch")
+    add("-p", "--plot", type=picture_file, default="plot.png", help="the plot")
     add("-m", "--model", type=model_file, help="the trained model to save, FILE.keras")
-    weights = file_ending_in(".weights.h5")
-    add("--backup", type=weights, help="save each epoch here, and resume from it")
+    purpose = "save each epoch here, and resume from it; one file per run"
+    add("--backup", type=file_ending_in(".weights.h5"), help=purpose)
     add("--seed", type=whole_number(0), help="make the run repeatable")
     return parser.parse_args()
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """An ArgumentParser that reports an error in one line."""
+class OneLineParser(ArgumentParser):
+    """An ArgumentParser that shows defaults, and reports an error in one line."""
+
+    def __init__(self, description):
+        form = ArgumentDefaultsHelpFormatter
+        super().__init__(description=description, formatter_class=form)
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}\n")
@@ -54,11 +55,11 @@ def one_line_errors(main):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             main()
-        except InputError as error:
-            sys.exit(f"[ERROR] {error}")
-        except OSError as error:
-            named = f"{error.filename}: {error.strerror}" if error.filename else error
-            sys.exit(f"[ERROR] {named}")
+        except (InputError, OSError) as error:
+            text = str(error)
+            if getattr(error, "filename", None):
+                text = f"{error.filename}: {error.strerror}"
+            sys.exit(" ".join(f"[ERROR] {text}".splitlines()))
         except KeyboardInterrupt:
             print("\n[INFO] stopped", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -73,9 +74,8 @@ def whole_number(least):
     def parse(text):
         if text.isdecimal() and least <= int(text) < 2**32:
             return int(text)
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from {least} to {2**32 - 1}"
-        )
+        bounds = f"from {least} to {2**32 - 1}"
+        raise ArgumentTypeError(f"{text!r} is not a whole number {bounds}")
 
     return parse
 
@@ -86,11 +86,10 @@ def file_ending_in(*suffixes):
     def parse(text):
         path = Path(text)
         if not path.name.endswith(suffixes) or path.name in suffixes:
-            raise argparse.ArgumentTypeError(
-                f"{text}: must be a name that ends in {' or '.join(suffixes)}"
-            )
+            endings = " or ".join(suffixes)
+            raise ArgumentTypeError(f"{text}: must be a name that ends in {endings}")
         if path.is_dir():
-            raise argparse.ArgumentTypeError(f"{text}: is a folder, not a file")
+            raise ArgumentTypeError(f"{text}: is a folder, not a file")
         return path_in(path.resolve().parent, text)
 
     return parse
@@ -112,5 +111,5 @@ def path_in(folder, text):
         # Only trying to write works for every kind of disk and user.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
+        raise ArgumentTypeError(f"{text}: {error.strerror}") from None
     return Path(text)

@@ -4,7 +4,6 @@
 Group, Oxford) and writes flowers17_training.csv and flowers17_testing.csv.
 """
 
-import argparse
 import os
 import re
 import tarfile
@@ -14,13 +13,13 @@ import zipfile
 from collections import Counter, defaultdict
 from pathlib import Path, PurePath
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from sklearn.model_selection import train_test_split
 from tensorflow import keras
 
 from pyimagesearch import options
-from pyimagesearch.csv_rows import IMAGE_SHAPE, InputError
+from pyimagesearch.csv_rows import InputError
+from pyimagesearch.images import load_image
 from pyimagesearch.safe_files import replacing
 
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/17/17flowers.tgz"
@@ -32,6 +31,9 @@ FLOWERS = (  # noqa: SIM905, as 17 lines it would be no clearer
     " sunflower daisy coltsfoot dandelion cowslip buttercup windflower pansy"
 ).split()
 FLOWERS17 = {f"image_{k + 1:04}.jpg": FLOWERS[k // 80] for k in range(1360)}
+
+# Folders such as train, Testing, val_set, seg_pred or test1.
+PART = re.compile(r"(\w+_)?(train|test|val|valid|validation|pred|meta)(ing)?(_set)?\d*")
 
 
 def download():
@@ -60,7 +62,7 @@ def unpack(archive, folder):
         else:
             raise tarfile.TarError("neither a tar nor a zip file, or a truncated one")
     except Exception as error:  # each decompressor has its own for damaged data
-        raise InputError(f"{archive}: can't be unpacked ({_reason(error)})") from error
+        raise InputError(f"{archive}: can't be unpacked ({error})") from error
 
 
 def _regular_files(member, folder):
@@ -71,16 +73,8 @@ def _regular_files(member, folder):
     return tarfile.data_filter(member, folder)
 
 
-def _reason(error):
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0]
-
-
 def find_images(folder):
-    """Find the images in a folder, at any depth, by their content or suffix.
-
-    Returns their sorted relative paths, and the paths left out, by reason.
-    """
+    """Return the sorted relative paths of all images, and the others by reason."""
     paths, errors = list(Path(folder).iterdir()), []
     # A folder at the top may be a link; links further down aren't followed.
     for top in [path for path in paths if path.is_dir()]:
@@ -129,9 +123,8 @@ def below_common_folders(names):
 def label_images(names, source):
     """Return the label of each relative path; None for an image outside all classes.
 
-    It is the name of the top folder; for Flowers-17's image_0001.jpg to image_1360.jpg,
-    at the top or in a jpg folder, the number decides. Raises InputError, naming
-    `source`, for an incomplete Flowers-17, a bad class name, or fewer than two classes.
+    It is the name of the top folder; for Flowers-17's image_0001.jpg to image_1360.jpg
+    its number decides. Raises InputError, naming `source`, where that isn't possible.
     """
     flat = [n for n in names if re.fullmatch(r"(jpg/)?image_\d{4}\.jpg", n.as_posix())]
     if flat and (flat != names or sorted(n.name for n in flat) != list(FLOWERS17)):
@@ -144,11 +137,19 @@ def label_images(names, source):
 
     labels = [name.parts[0] if len(name.parts) > 1 else None for name in names]
     classes = set(labels) - {None}
-    if {"train"} < classes <= {"train", "test", "val", "valid", "validation"}:
+    parts = [PART.fullmatch(label.lower()) for label in classes]
+    if all(parts) and {"train"} < {part[2] for part in parts}:
         raise InputError(
             f"{source}: {', '.join(sorted(classes))} are parts of a data set, not classes;"
             " pass one of these folders with --images"
         )
+    for label in classes:
+        inside = {name.parts[1] for name in names if name.parts[0] == label}
+        if len(classes) > 2 and classes - {label} <= inside:
+            raise InputError(
+                f"{source}: the folder {label!r} holds folders named like all the other"
+                " classes, so it looks like a copy of them; remove or rename it"
+            )
     for label in classes:
         line = label.encode(errors="ignore").decode().strip()
         if re.search(r"[,\ufeff]", label) or line.splitlines() != [label]:
@@ -158,35 +159,10 @@ def label_images(names, source):
             )
     if len(classes) < 2:
         raise InputError(
-            f"{source}: two or more folders of images that Pillow can open are needed, but"
-            f" there is {len(classes) or 'none'}; put each class in a sub-folder of its own"
+            f"{source}: {len(classes) or 'no'} folder of images that Pillow can open;"
+            " there must be two or more, one per class"
         )
     return labels
-
-
-def load_image(path):
-    """Return the picture in a file as a uint8 array of shape IMAGE_SHAPE, 0 to 255.
-
-    It is turned upright by its EXIF orientation, scaled from 16 bits to 8, put on
-    white where transparent, converted to RGB or grey, and resized (bilinear, without
-    keeping the aspect ratio). More than 16 bits per channel raise InputError.
-    """
-    height, width, channels = IMAGE_SHAPE
-    with Image.open(path) as picture:
-        # Pillow's mode I has 32 bits, but is used for 16-bit PGMs, too.
-        if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
-            raise InputError("more than 16 bits per channel; convert it to 8")
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):
-        pixels = np.asarray(picture)
-        pixels = np.where(pixels == picture.info.get("transparency"), 65535, pixels)
-        picture = Image.fromarray(np.round(pixels / 257).astype("uint8"))
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    picture = picture.convert("RGB" if channels == 3 else "L")
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture).reshape(IMAGE_SHAPE)
 
 
 def load_images(folder, names, source):
@@ -196,14 +172,13 @@ def load_images(folder, names, source):
     for name in names:
         try:
             images.append(load_image(Path(folder) / name))
-        except Exception as error:  # noqa: BLE001, each of Pillow's decoders has its own
-            reason = _reason(error).replace(f"{Path(folder)}{os.sep}", "")
-            failures.append(f"{str(name)!r} ({reason})")
+        except InputError as error:
+            failures.append(str(error).replace(f"{Path(folder)}{os.sep}", ""))
         progress.add(1)
     if failures:
         raise InputError(
-            f"{source}: can't read {len(failures):,} of {len(names):,} images:"
-            f" {', '.join(failures[:3])}; repair, shrink or remove them"
+            f"{source}: can't read {len(failures):,} of {len(names):,} images; repair,"
+            f" shrink or remove them: {'; '.join(failures[:3])}"
         )
     return images
 
@@ -211,15 +186,15 @@ def load_images(folder, names, source):
 def write_csvs(images, labels, folder, test_size=0.25, seed=42):
     """Shuffle, split and write the images as the two CSVs in `folder`.
 
-    `images` are uint8 arrays of shape IMAGE_SHAPE, `test_size` is the testing file's
-    share, above 0 and below 1; the same images and `seed` give the same two files.
-    Returns the labels of each. A class found only in testing raises InputError.
+    `images` are uint8 arrays, `test_size` is the testing file's share, above 0 and
+    below 1; the same images and `seed` give the same two files. Returns the labels of
+    each. A class found only in testing raises InputError.
     """
     try:
         train_images, test_images, train_labels, test_labels = train_test_split(
             images, labels, test_size=test_size, random_state=seed
         )
-    except ValueError as error:  # no image would be left to train on
+    except ValueError as error:  # a share that leaves no image to train or test on
         raise InputError(str(error)) from None
     test_only = sorted(set(test_labels) - set(train_labels))
     if test_only:
@@ -227,13 +202,11 @@ def write_csvs(images, labels, folder, test_size=0.25, seed=42):
             f"the split leaves no images of {', '.join(test_only)} to train on; add more"
             " images, or try another --seed"
         )
-    folder = Path(folder)
-    folder.mkdir(exist_ok=True)
-    # Replace neither file until both are complete: they are one split. The last one
-    # opened is the first one replaced, and if that fails, the other isn't.
+    Path(folder).mkdir(exist_ok=True)
+    # Replace neither file before both are complete: they are one split.
     with (
-        replacing(folder / options.TEST_CSV) as test_part,
-        replacing(folder / options.TRAIN_CSV) as train_part,
+        replacing(Path(folder, options.TEST_CSV)) as test_part,
+        replacing(Path(folder, options.TRAIN_CSV)) as train_part,
     ):
         _write_rows(train_part, train_images, train_labels)
         _write_rows(test_part, test_images, test_labels)
@@ -260,13 +233,6 @@ def print_summary(train_labels, test_labels, left_out):
             print(f"left out, {reason}: {len(names)} ({first})")
 
 
-def fraction(text):
-    """Parse a number above 0 and below 1."""
-    if not 0 < float(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
-    return float(text)
-
-
 def output_folder(text):
     """Parse the path of a folder that can be written to, or created."""
     folder = Path(text).resolve()
@@ -275,11 +241,10 @@ def output_folder(text):
 
 def add_output_options(parser):
     """Add --output and --seed, for a program that writes the two CSVs."""
-    add, default = parser.add_argument, " (default: %(default)s)"
     where = "folder to write the CSVs to, replacing those there"
-    add("--output", type=output_folder, default=".", help=where + default)
-    seed = "same images and seed, same CSVs"
-    add("--seed", type=options.whole_number(0), default=42, help=seed + default)
+    parser.add_argument("--output", type=output_folder, default=".", help=where)
+    seed, same = options.whole_number(0), "same images and seed, same CSVs"
+    parser.add_argument("--seed", type=seed, default=42, help=same)
 
 
 @options.one_line_errors
@@ -289,8 +254,8 @@ def main():
     add("--archive", metavar="FILE", help="use this tar or zip, not the download")
     add("--images", metavar="DIR", help="use this folder, with a sub-folder per class")
     add_output_options(parser)
-    share = "share of the images to test on (default: %(default)s)"
-    parser.add_argument("--test-size", type=fraction, default=0.25, help=share)
+    share = "share of the images to test on"
+    parser.add_argument("--test-size", type=float, default=0.25, help=share)
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as unpacked:
@@ -303,9 +268,8 @@ def main():
         names, left_out = find_images(folder)
         inner_names = below_common_folders(names) if args.images is None else names
         pairs = list(zip(names, label_images(inner_names, source)))
-        left_out["images outside the class folders"] = [
-            n for n, label in pairs if not label
-        ]
+        outside = [name for name, label in pairs if not label]
+        left_out["images outside the class folders"] = outside
         names, labels = zip(*(pair for pair in pairs if pair[1]))
         images = load_images(folder, names, source)
     split = write_csvs(images, labels, args.output, args.test_size, args.seed)
