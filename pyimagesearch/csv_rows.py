@@ -31,11 +31,11 @@ def read_lines(path):
         for line_number, line in enumerate(text_file, start=1):
             where = f"{path}, line {line_number}"
             try:
-                line = line.decode().lstrip("\ufeff").strip()
+                line = line.decode().lstrip("\ufeff").strip(" \r\n")
             except UnicodeDecodeError as error:
                 reason = "not UTF-8 text; unpack it, or save it as UTF-8"
                 raise InputError(f"{where}: {reason}") from error
-            if line:
+            if line.strip():
                 start = line if len(line) <= 30 else line[:30] + "…"
                 yield f"{where} ({start!r})", line
 

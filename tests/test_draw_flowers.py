@@ -11,7 +11,6 @@ from pyimagesearch.csv_rows import check_csvs, read_rows
 from pyimagesearch.datasets import draw_flowers
 from pyimagesearch.datasets.species import SPECIES
 
-every_species = pytest.mark.parametrize("species", SPECIES, ids=lambda s: s.name)
 TRAIN, TEST = ROOT / "flowers17_training.csv", ROOT / "flowers17_testing.csv"
 
 
@@ -24,13 +23,14 @@ def shipped():
     return images
 
 
-@every_species
+@pytest.mark.parametrize("species", SPECIES, ids=lambda s: s.name)
 @pytest.mark.parametrize("number", [0, 79])
 def test_a_picture_drawn_again_is_the_one_in_the_repository(shipped, species, number):
-    image = draw_flowers.draw_one(42, species, number).astype(int)
+    image = draw_flowers.draw_one(42, species, number)
+    assert image.shape == (64, 64, 3) and image.dtype == "uint8"
     others = shipped[species.name]
     # Sines differ in their last bit between processors: a value may be off by one.
-    assert min(np.abs(image - other).max() for other in others) <= 1
+    assert min(np.abs(image - other.astype(int)).max() for other in others) <= 1
 
 
 def test_no_picture_occurs_twice(shipped):
@@ -46,26 +46,13 @@ def test_each_species_has_80_rows_and_about_60_of_them_in_training(capsys):
     assert capsys.readouterr().err == ""
 
 
-@every_species
-def test_pictures_differ_with_number_and_seed(species):
-    first = draw_flowers.draw_one(1, species, 0)
-    assert first.shape == (64, 64, 3) and first.dtype == "uint8"
-    assert first.std() > 5
-    assert (draw_flowers.draw_one(1, species, 0) == first).all()
-    assert (draw_flowers.draw_one(1, species, 1) != first).mean() > 0.5
-    assert (draw_flowers.draw_one(2, species, 0) != first).mean() > 0.5
-
-
-def test_the_command_writes_both_files_and_the_sheet(
-    call_main, monkeypatch, tmp_path, capsys
-):
+def test_the_command_writes_both_files_and_a_sheet(call_main, monkeypatch, tmp_path):
     monkeypatch.setattr(draw_flowers, "SPECIES", SPECIES[:3])
     monkeypatch.setattr(draw_flowers, "PICTURES_PER_SPECIES", 4)
     monkeypatch.setattr(draw_flowers, "SHEET_ROWS", 4)
     for options in ("--output one --sheet sheet.png --seed 3", "--output two --seed 3"):
         call_main(draw_flowers, *options.split())
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-    assert "12/12" in capsys.readouterr().out
     for name, rows in ((TRAIN.name, 9), (TEST.name, 3)):
         text = (tmp_path / "one" / name).read_bytes()
         assert text == (tmp_path / "two" / name).read_bytes()

@@ -1,7 +1,5 @@
 """The network is the tutorial's, layer by layer."""
 
-import numpy as np
-
 from pyimagesearch.minivggnet import MiniVGGNet
 
 BLOCK = ["Conv2D", "Activation", "BatchNormalization"] * 2 + ["MaxPooling2D", "Dropout"]
@@ -22,9 +20,3 @@ def test_its_layers():
     assert values("rate") == [0.25, 0.25, 0.5]
     assert values("units") == [512, 17]
     assert model.count_params() == 8_466_225
-
-
-def test_width_and_height_and_depth_are_not_mixed_up():
-    model = MiniVGGNet.build(width=32, height=16, depth=1, classes=2)
-    probabilities = model(np.zeros((3, 16, 32, 1), "float32"))
-    np.testing.assert_allclose(np.sum(probabilities, axis=1), 1, rtol=1e-5)

@@ -3,7 +3,10 @@
 import os
 import re
 import signal
+from collections import defaultdict
+from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import pytest
 from conftest import ROOT, make_pair, start_python
@@ -16,6 +19,8 @@ from pyimagesearch.callbacks import load_backup
 from pyimagesearch.csv_rows import read_rows
 
 PNG = b"\x89PNG"
+EVALUATING = "[INFO] evaluating network..."
+ALLOCATOR = "TF_CPU_ALLOCATOR_USE_BFC"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +43,12 @@ def test_the_report_is_that_of_the_saved_model(finished):
     model = keras.models.load_model(folder / "model.keras")
     _, labels, images = zip(*read_rows(folder / "test.csv"))
     probabilities = model.predict(np.array(images, "float32"), verbose=0)
-    predicted = np.array(["iris", "lily", "rose"])[probabilities.argmax(axis=1)]
+    names = (folder / "model.classes.txt").read_text().splitlines()
+    predicted = np.array(names)[probabilities.argmax(axis=1)]
     wanted = classification_report(labels, predicted, zero_division=0)
     assert output.endswith(wanted + "\n")
     assert "5/5" in output.split("[INFO] training w/ generator...")[1]  # 40 // 8 steps
-    assert "3/3" in output.split("[INFO] evaluating network...")[1]  # ceil(21 / 8)
+    assert "3/3" in output.split(EVALUATING)[1]  # ceil(21 / 8)
 
 
 def test_it_leaves_what_was_asked_for_and_nothing_else(finished):
@@ -50,7 +56,6 @@ def test_it_leaves_what_was_asked_for_and_nothing_else(finished):
     assert (folder / "curves.png").read_bytes().startswith(PNG)
     names = {path.name for path in folder.iterdir()} - {"train.csv", "test.csv"}
     assert names == {"curves.png", "model.keras", "model.classes.txt"}
-    assert (folder / "model.classes.txt").read_text() == "iris\nlily\nrose\n"
 
 
 def tiny_network(width, height, depth, classes):
@@ -73,22 +78,13 @@ def run(call_main, capsys, monkeypatch, pair):
     return run_with
 
 
-@pytest.mark.parametrize(
-    ("train_labels", "test_labels", "batch_size"),
-    [
-        ("no yes no yes", "yes no yes yes", 2),  # two classes, and no remainder
-        ("a b", "b", 32),  # fewer rows than a batch, one row, a class that is missing
-    ],
-)
-def test_small_and_even_numbers_of_rows(
-    run, write_csv, tmp_path, train_labels, test_labels, batch_size
-):
-    write_csv("train.csv", train_labels.split())
-    write_csv("test.csv", test_labels.split())
-    output = run(f"-e 1 -b {batch_size}")
-    rows = len(test_labels.split())
-    assert re.search(rf"weighted avg .* {rows}(\.0)?\n", output)
-    assert (tmp_path / "plot.png").read_bytes().startswith(PNG)
+# Two classes and no remainder; one row, and fewer rows than a batch.
+@pytest.mark.parametrize(("train_rows", "test_rows"), [("nyny", "ynyy"), ("ab", "b")])
+def test_small_and_even_numbers(run, write_csv, train_rows, test_rows):
+    write_csv("train.csv", train_rows)
+    write_csv("test.csv", test_rows)
+    output = run("-e 1 -b 2" if len(train_rows) == 4 else "-e 1 -b 32")
+    assert float(output.split()[-1]) == len(test_rows)  # in the report
 
 
 def test_the_report_is_of_the_classes_that_occur(run, write_csv, monkeypatch):
@@ -96,64 +92,100 @@ def test_the_report_is_of_the_classes_that_occur(run, write_csv, monkeypatch):
     write_csv("test.csv", ["a"] * 4)
     right = np.tile(np.array([[0.8, 0.1, 0.1]], "float32"), (4, 1))
     monkeypatch.setattr(keras.Model, "predict", lambda *args, **options: right)
-    averages = re.search(r"macro avg +(\S+) +(\S+) +(\S+)", run("-e 1 -b 2"))
-    assert averages.groups() == ("1.00", "1.00", "1.00")
+    wanted = classification_report(["a"] * 4, ["a"] * 4)
+    assert run("-e 1 -b 2").endswith(wanted + "\n")
 
 
 @pytest.mark.parametrize(("users", "wanted"), [(None, "true"), ("false", "false")])
 def test_tensorflows_allocator_is_used_unless_the_user_said_no(
     run, monkeypatch, users, wanted
 ):
-    monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "")  # so that it is restored
-    monkeypatch.delenv("TF_CPU_ALLOCATOR_USE_BFC")
-    if users:
-        monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", users)
+    monkeypatch.setenv(ALLOCATOR, users or "")
+    if not users:
+        monkeypatch.delenv(ALLOCATOR)
     run("-e 1 -b 20")
-    assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == wanted
+    assert os.environ[ALLOCATOR] == wanted
+
+
+def before_the_report(monkeypatch, accident):
+    """Make an accident happen once training has ended."""
+    predict = keras.Model.predict
+    change = lambda *args, **options: (accident(), predict(*args, **options))[1]
+    monkeypatch.setattr(keras.Model, "predict", change)
 
 
 def test_a_run_that_was_killed_while_it_evaluated_reports_next_time(
     run, monkeypatch, tmp_path, capsys
 ):
     options = "-e 2 -b 8 -m m.keras --backup b.weights.h5"
-    with monkeypatch.context() as context:
-        context.setattr(keras.Model, "predict", None)
-        with pytest.raises(TypeError):
-            run(options)
+    with monkeypatch.context() as context, pytest.raises(ZeroDivisionError):
+        before_the_report(context, lambda: 1 / 0)
+        run(options)
     assert "Epoch 2/2" in capsys.readouterr().out
-    # Model and plot were saved before the evaluation.
-    assert (tmp_path / "plot.png").read_bytes().startswith(PNG)
     assert keras.models.load_model(tmp_path / "m.keras").count_params() > 0
     assert (tmp_path / "b.weights.h5").exists()
 
-    (tmp_path / "plot.png").unlink()
     output = run(options)
-    assert "Epoch" not in output and "weighted avg" in output
-    assert "[INFO] that was the last epoch: nothing left to train, or to plot" in output
+    assert (
+        "[INFO] resuming after epoch 2; delete b.weights.h5 to start over\n"
+        "[INFO] that was the last epoch: nothing left to train, or to plot\n"
+    ) in output
+    assert "Epoch" not in output and "rose" in output.split(EVALUATING)[1]
     assert not (tmp_path / "plot.png").exists()
     assert not (tmp_path / "b.weights.h5").exists()
     # The same command trains anew: nothing reports an old network on new CSVs.
     assert "Epoch 1/2" in run(options)
 
 
-def test_the_plot_shows_whole_epochs_and_hides_no_curve(run, monkeypatch):
+def test_a_plot_that_fails_costs_neither_the_report_nor_the_model_nor_the_backup(
+    run, monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "plots").mkdir()
+    before_the_report(monkeypatch, (tmp_path / "plots").rmdir)
+    with pytest.raises(SystemExit) as stop:
+        run("-e 1 -b 20 -p plots/x.png -m m.keras --backup b.weights.h5")
+    plot = tmp_path / "plots" / "x.png"
+    assert str(stop.value) == f"[ERROR] {plot}: No such file or directory"
+    assert "rose" in capsys.readouterr().out.split(EVALUATING)[1]
+    assert (tmp_path / "m.keras").exists() and (tmp_path / "b.weights.h5").exists()
+
+
+def test_a_backup_that_another_run_deleted_costs_nothing(run, monkeypatch, tmp_path):
+    before_the_report(monkeypatch, (tmp_path / "b.weights.h5").unlink)
+    run("-e 1 -b 20 --backup b.weights.h5")
+    assert (tmp_path / "plot.png").read_bytes().startswith(PNG)
+
+
+RESUMED = SimpleNamespace(epoch=[2, 3, 4], history=defaultdict(lambda: [90, 0.5, 0.1]))
+
+
+def test_the_plot_shows_whole_epochs(monkeypatch, tmp_path):
     figure = Figure(figsize=(8, 8), layout="constrained")
     monkeypatch.setattr(train, "Figure", lambda **options: figure)
-    run("-e 2 -b 20")
+    train.save_plot(RESUMED, tmp_path / "plot.png")
     loss, accuracy = figure.axes
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
-        labels = [line.get_label() for line in axes.lines]
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
         assert labels == [f"train_{name}", f"val_{name}"]
-        assert [tick for tick in axes.get_xticks() if 1 <= tick <= 2] == [1, 2]
-        box = axes.get_legend().get_window_extent()
-        for line in axes.lines:
-            assert list(line.get_xdata()) == [1, 2]
-            ends = axes.transData.transform(line.get_xydata())
-            assert not any(box.contains(*point) for point in np.linspace(*ends, 50))
+        assert [tick for tick in axes.get_xticks() if 3 <= tick <= 5] == [3, 4, 5]
+        assert [list(line.get_xdata()) for line in axes.lines] == [[3, 4, 5]] * 2
     assert loss.get_yscale() == "log" and accuracy.get_ylim() == (0, 1)
-    texts = [loss.get_title(), loss.get_ylabel(), accuracy.get_ylabel()]
-    assert texts == ["Training Loss and Accuracy on Dataset", "Loss", "Accuracy"]
-    assert accuracy.get_xlabel() == "Epoch #"
+    assert loss.get_title() == "Training Loss and Accuracy on Dataset"
+    labels = [loss.get_ylabel(), accuracy.get_ylabel(), accuracy.get_xlabel()]
+    assert labels == ["Loss", "Accuracy", "Epoch #"]
+
+
+def test_a_matplotlibrc_changes_no_byte_of_the_plot(tmp_path):
+    train.save_plot(RESUMED, tmp_path / "usual.png")
+    (tmp_path / "matplotlibrc").write_text(
+        "backend: TkAgg\nlines.linewidth: 9\npath.sketch: 1, 100, 2\nsavefig.dpi: 600\n"
+        "savefig.transparent: True\ntext.usetex: True\n"
+    )
+    with matplotlib.rc_context(fname=tmp_path / "matplotlibrc"):
+        assert matplotlib.rcParams["text.usetex"]
+        train.save_plot(RESUMED, tmp_path / "users.png")
+    usual = (tmp_path / "usual.png").read_bytes()
+    assert (tmp_path / "users.png").read_bytes() == usual
 
 
 def wait_for(process, text):
@@ -190,19 +222,21 @@ def test_kill_9_resumes_and_ctrl_c_finishes_the_epoch(start_endless, tmp_path):
     process.wait()
 
     process = start_endless()
-    output = wait_for(process, "Epoch 4/5000")
-    assert "[INFO] resuming after epoch 2;" in output
-    assert re.findall(r"Epoch (\d+)/5000", output) == ["3", "4"]
+    output = wait_for(process, "/5000") + wait_for(process, "/5000")
+    resumed = int(re.search(r"\[INFO\] resuming after epoch (\d+);", output)[1])
+    assert resumed >= 2
+    epochs = [int(epoch) for epoch in re.findall(r"Epoch (\d+)/5000", output)]
+    assert epochs == [resumed + 1, resumed + 2]
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     assert "[INFO] finishing this epoch; press Ctrl-C again to quit now" in errors
     assert "Traceback" not in errors
-    assert "weighted avg" in output
+    assert "rose" in output.split(EVALUATING)[1]
     assert (tmp_path / "plot.png").read_bytes().startswith(PNG)
     model = keras.models.load_model(tmp_path / "m.keras")
     finished, rest = divmod(int(model.optimizer.iterations), 5)
-    assert finished >= 4 and rest == 0
+    assert finished >= resumed + 2 and rest == 0
     # The backup stays: the same command resumes.
     backup = train.build_model(3, epochs=1)
     assert load_backup(backup, tmp_path / "b.weights.h5", 5, 5000) == finished
@@ -212,8 +246,7 @@ def test_importing_the_script_changes_nothing(tmp_path):
     code = """if True:
         import os, sys
         before = dict(os.environ)
-        import train
-        import matplotlib
+        import matplotlib, train
         assert matplotlib.get_backend(auto_select=False) is None  # not chosen yet
         assert "TF_CPU_ALLOCATOR_USE_BFC" not in os.environ.keys() - before.keys()
         assert "pyimagesearch.datasets" not in sys.modules

@@ -1,0 +1,194 @@
+"""Lines, images, rows and labels are what the file says, or an error of one line."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from conftest import csv_bytes, make_rows
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pyimagesearch import csv_rows
+from pyimagesearch.csv_rows import InputError, parse_image, read_labels, read_lines
+
+SHAPE, VALUES = (2, 2, 2), 8
+ODD = "0123456789 +-._eE,\t\r\x00\u0663\u01fe\u0761"
+NUMBERS = st.integers(-(10**25), 10**25).map(str)
+PLACES = st.integers(0, VALUES - 1)
+QUESTION = " (a header, or another layout than read_rows expects?)"
+
+
+def parse(cell, place=5, **options):
+    """Parse the values 7, 8, 9, ... with one of them replaced; return all as a list."""
+    cells = [str(7 + k) for k in range(VALUES)]
+    cells[place] = cell
+    image = parse_image(",".join(cells), "x.csv, line 7", SHAPE, **options)
+    assert image.shape == SHAPE
+    return image.ravel().tolist()
+
+
+def error_of(function, *args, **options):
+    with pytest.raises(InputError) as error:
+        function(*args, **options)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+def tiny_rows(path):
+    for where, line in read_lines(path):
+        label, _, values = line.partition(",")
+        yield where, label.strip(), parse_image(values, where, SHAPE)
+
+
+ROW = "rose,1,2,3,4,5,6,7,8\n"
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """A function that writes a text or bytes to x.csv, and returns that name."""
+
+    def write(text):
+        (tmp_path / "x.csv").write_bytes(text if type(text) is bytes else text.encode())
+        monkeypatch.chdir(tmp_path)
+        return "x.csv"
+
+    return write
+
+
+def test_lines_have_their_number_and_no_mark_and_blank_ones_are_left_out(file):
+    path = file("\ufeffa,1 \r\n\n  \t\r\n\ufeff\ufeff\n b,2\nc,3")
+    lines = [(1, "a,1"), (5, "b,2"), (6, "c,3")]
+    assert list(read_lines(path)) == [
+        (f"x.csv, line {number} ('{line}')", line) for number, line in lines
+    ]
+
+
+def test_the_beginning_of_the_line_is_quoted_in_30_characters(file):
+    lines = ["ä" * 30, "ä" * 31, "'\ta\u2028\x00"]
+    quotes = [f"({lines[0]!r})", f"('{lines[0]}…')", f"({lines[2]!r})"]
+    wheres = [where for where, _ in read_lines(file("\n".join(lines)))]
+    assert wheres == [f"x.csv, line {k + 1} {quotes[k]}" for k in range(3)]
+
+
+@given(st.text(ODD, max_size=6) | st.text(max_size=3) | NUMBERS, PLACES)
+@example("\u01fe", 5)  # 206 to numpy's reader
+@example("5\u01ff", 5)
+@example("1e1", 5)
+def test_one_odd_cell_is_that_number_or_an_error(cell, place):
+    try:
+        numbers = parse(cell.replace("\n", ""), place)
+    except InputError:
+        return
+    assert numbers.pop(place) == int(cell)
+    assert numbers == [7 + k for k in range(VALUES) if k != place]
+
+
+def test_no_character_beyond_ascii_reaches_numpys_reader(monkeypatch):
+    seen = []
+    load = lambda lines, *args, **options: seen.extend(lines) or np.zeros(1)
+    monkeypatch.setattr(csv_rows.np, "loadtxt", load)
+    parse_image("".join(map(chr, range(128, sys.maxunicode + 1))), "x", (1, 1, 1))
+    escape = r"\\(x\w{2}|u\w{4}|U\w{8})"  # a backslash makes each an error
+    assert re.fullmatch(rf"({escape})*", *seen, re.ASCII)
+
+
+@pytest.mark.parametrize("form", [" {} ", "\t{}  \t ", "+{}", "000{}"])
+@given(value=st.integers(0, 255), place=PLACES)
+def test_spaces_plus_signs_and_leading_zeros_do_not_matter(form, value, place):
+    assert parse(form.format(value), place)[place] == value
+
+
+@pytest.mark.parametrize("place", [0, 5, VALUES - 1])
+@pytest.mark.parametrize("cell", ["256", "-1", "1.5", "", "1 2", "1_0", "0x1", "nan"])
+def test_anything_but_0_to_255_is_named_with_its_number(cell, place):
+    message = error_of(parse, cell, place)
+    assert message.startswith("x.csv, line 7: ") and message[-1] != "."
+    assert f"{cell!r} to uint8 (0 to 255), value {place + 1}" in message
+    assert "row 0" not in message
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 12287, 12289, 24576])
+def test_too_few_or_too_many_values_are_counted_for_the_shape(count):
+    noun = "value" if count == 1 else "values"
+    message = error_of(parse_image, ",".join(["9"] * count), "x.csv, line 7")
+    shape = "12,288 for the shape (64, 64, 3)"
+    assert message == f"x.csv, line 7: {count:,} {noun} instead of {shape}"
+
+
+def test_another_dtype_takes_other_numbers():
+    assert parse("0.5", dtype="float32")[5] == 0.5
+    assert "'half' to float32, value 6" in error_of(parse, "half", dtype="float32")
+
+
+def test_a_pass_gives_each_row_once_in_order_with_its_line(file):
+    rows = make_rows(["rose", "iris", "lily"])
+    path = file(b"\n" + csv_bytes(rows).replace(b"\n", b"\n\n"))
+    wheres, labels, images = zip(*csv_rows.read_rows(path))
+    for number, label, where in zip((2, 4, 6), labels, wheres, strict=True):
+        assert where.startswith(f"x.csv, line {number} ('{label},")
+    assert list(zip(labels, map(bytes, images))) == [(a, b.tobytes()) for a, b in rows]
+    assert images[0].dtype == "uint8" and images[0].shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("before", ["", "  ", "\ufeff\ufeff"])
+def test_a_label_may_be_in_any_language_after_spaces_or_marks(file, before):
+    path = file(csv_bytes(make_rows([f"{before}Gänse blümchen 雏菊 "])))
+    ((_, label, _),) = csv_rows.read_rows(path)
+    assert label == "Gänse blümchen 雏菊"
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"", b"rose,", ROW.encode()[:-2]]))
+def test_any_bytes_are_rows_or_an_error(tmp_path_factory, some, start):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(start + some)
+    try:
+        labels = read_labels(path, read_rows=tiny_rows)
+    except InputError as error:
+        assert str(error).startswith(f"{path}")
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert labels and all(label.strip() == label != "" for label in labels)
+
+
+@pytest.mark.parametrize("label", ["", "  ", "ro\0se", "ro\rse", "ro\u2028se"])
+def test_a_label_is_one_line_of_text(file, label):
+    path = file(ROW + ROW.replace("rose", label))
+    message = error_of(read_labels, path, read_rows=tiny_rows)
+    assert message.startswith("x.csv, line 2 (")
+    assert message.endswith(f": {label.strip()!r} is no label; each row needs one")
+
+
+@pytest.mark.parametrize("line", ["label,pixels\n", ",label\n", "a" + ",b" * 8 + "\n"])
+def test_only_an_error_in_the_first_row_ends_in_a_question(file, line):
+    message = error_of(list, tiny_rows(file(line)))
+    assert "header" not in message
+    assert error_of(read_labels, "x.csv", read_rows=tiny_rows) == message + QUESTION
+    message = error_of(read_labels, file("\n" + ROW + line), read_rows=tiny_rows)
+    assert message.startswith("x.csv, line 3 (") and "header" not in message
+
+
+@pytest.mark.parametrize("before", ["", ROW])
+def test_what_is_no_text_is_not_asked_for_a_header(file, before):
+    path = file(before.encode() + b"\x1f\x8b\x08\0")
+    where = f"x.csv, line {1 + bool(before)}"
+    message = f"{where}: not UTF-8 text; unpack it, or save it as UTF-8"
+    assert error_of(read_labels, path, read_rows=tiny_rows) == message
+
+
+@pytest.mark.parametrize("number", [3, 10, 11])
+def test_what_was_read_is_said_with_the_first_ten_classes(write_csv, capsys, number):
+    labels = [f"kind{k:02}" for k in reversed(range(number))] * 2
+    csvs = write_csv("train.csv", labels), write_csv("test.csv", labels[:2])
+    assert csv_rows.check_csvs(*csvs) == (labels, labels[:2])
+    line = f"[INFO] {2 * number} training and 2 testing rows, {number} classes: "
+    names = ", ".join(sorted(labels)[0:20:2]) + ", ..." * (number > 10)
+    assert capsys.readouterr() == (f"{line}{names}\n", "")
+
+
+@pytest.mark.parametrize("labels", ["aabb", "baba", "bac"])
+def test_only_rows_sorted_by_label_cause_a_warning(write_csv, capsys, labels):
+    path = write_csv("rows.csv", labels)
+    csv_rows.check_csvs(path, path)
+    line = f"[WARNING] {path}: the rows are sorted by label; shuffle them first\n"
+    assert capsys.readouterr().err == line * (labels == "aabb")

@@ -1,0 +1,96 @@
+"""load_image, on pictures of many modes; and alone, in a copy."""
+
+import os
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from conftest import ROOT, run_alone, save_image
+from PIL import Image
+
+from pyimagesearch.csv_rows import InputError
+from pyimagesearch.images import load_image
+
+
+@pytest.mark.parametrize("name", ["RGB.png", "P.gif", "RGBA.png", "CMYK.tif"])
+def test_pixels_are_rgb_64_by_64_and_bilinear(tmp_path, name):
+    mode, _, _ = name.partition(".")
+    image = load_image(save_image(tmp_path / name, (60, 70, 200), mode=mode))
+    assert image.shape == (64, 64, 3) and image.dtype == "uint8"
+    # 80 x 60 pixels, the upper half dark: wider and shorter than 64 x 64.
+    assert (image[0] == [30, 35, 100]).all() and (image[-1] == [60, 70, 200]).all()
+    assert 100 <= image[31, 0, 2] <= image[32, 0, 2] <= 200
+
+
+@pytest.mark.parametrize(
+    ("suffix", "orientation", "degrees"),
+    [("png", 3, 180), ("jpg", 6, 90), ("webp", 8, 270), ("tif", 6, 90)],
+)
+def test_a_photograph_is_turned_upright(tmp_path, suffix, orientation, degrees):
+    upright = np.zeros((64, 64, 3), "uint8")
+    upright[:16] = 200  # a bright sky
+    exif, path = Image.Exif(), tmp_path / f"phone.{suffix}"
+    exif[0x0112] = orientation
+    Image.fromarray(upright).rotate(degrees).save(path, exif=exif)
+    difference = np.abs(load_image(path).astype(int) - upright)
+    assert difference.max() <= 4  # JPEG is lossy
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("grey", [None, 9360])
+def test_16_bits_are_scaled_to_8_and_transparent_to_white(tmp_path, suffix, grey):
+    ramp, path = np.arange(64, dtype="uint16") * 1040, tmp_path / f"ramp.{suffix}"
+    Image.fromarray(np.tile(ramp, (64, 1))).save(path, transparency=grey)
+    scaled = np.round(ramp / 257)
+    if suffix == "png":  # the others can't say what is transparent
+        scaled[ramp == grey] = 255
+    wanted = np.stack([scaled] * 3, axis=1)
+    np.testing.assert_array_equal(load_image(path), [wanted] * 64)
+
+
+def test_transparency_becomes_white(tmp_path):
+    pixels = np.zeros((64, 64, 4), "uint8")
+    pixels[:, 32:] = (0, 90, 0, 255)
+    picture = Image.fromarray(pixels)  # its left half is black, but transparent
+    for k, changed in enumerate((picture, picture.convert("LA"), picture.quantize())):
+        changed.save(tmp_path / f"{k}.png")
+    picture.save(tmp_path / "4.webp", lossless=True)
+    picture.convert("RGB").save(tmp_path / "5.png", transparency=(0, 0, 0))
+    for path in tmp_path.iterdir():
+        image = load_image(path)
+        assert (image[:, :32] == 255).all() and (image[:, 32:, 0] < 100).all(), path
+
+
+def test_one_channel_is_grey_and_another_shape_can_be_asked_for(tmp_path):
+    picture = np.zeros((90, 120, 3), "uint8")
+    picture[:, :60, 0] = 200
+    Image.fromarray(picture).save(tmp_path / "red.png")
+    image = load_image(tmp_path / "red.png", shape=(24, 40, 1))
+    assert image.shape == (24, 40, 1)
+    assert (image[:, 0] == 60).all() and (image[:, -1] == 0).all()  # 0.299 red
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_begins_with_its_path(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    os.truncate(save_image(tmp_path / "half.jpg", size=(300, 300)), 900)
+    for dtype in ("float32", "int32"):
+        Image.fromarray(np.zeros((9, 9), dtype)).save(tmp_path / f"{dtype}.tif")
+    for path in [*tmp_path.iterdir(), tmp_path / "missing.png"]:
+        with pytest.raises(InputError) as error:
+            load_image(path)
+        assert str(error.value).startswith(f"{path}: ")
+
+
+def test_an_error_without_a_text_says_its_type(monkeypatch):
+    monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))
+    with pytest.raises(InputError, match=r"^x.png: MemoryError\(\)$"):
+        load_image("x.png")
+
+
+def test_it_can_be_copied_with_csv_rows_and_needs_numpy_and_pillow_alone(tmp_path):
+    text = (ROOT / "pyimagesearch" / "images.py").read_text()
+    copy = text.replace("from pyimagesearch.csv_rows import", "from csv_rows import")
+    (tmp_path / "images.py").write_text(copy)
+    save_image(tmp_path / "x.png")
+    code = "assert load_image('x.png', (2, 4, 1)).shape == (2, 4, 1)"
+    run_alone(tmp_path, f"from images import load_image\n{code}")
