@@ -344,16 +344,6 @@ def test_fit_shuffles_the_batches_of_a_pydataset(shuffle):
     assert (trained == [[0, 4, 8]] * 9) is not shuffle
 
 
-def test_predict_on_a_finite_generator_needs_no_steps():
-    assert len(tiny().predict(batches(3, batch=(X,)), verbose=0)) == 12
-
-
-def test_predict_wants_a_tuple_of_one_not_the_images_alone():
-    assert tiny().predict(batches(batch=(X,)), steps=2, verbose=0).shape == (8, 1)
-    with pytest.raises(ValueError, match="must return a tuple, either .input,."):
-        tiny().predict(batches(batch=X), steps=2)
-
-
 @before_3_16
 @pytest.mark.parametrize("in_a_dataset", [False, True])
 def test_keras_keeps_a_generator_open_but_a_dataset_closes_its_own(in_a_dataset):
@@ -398,20 +388,6 @@ def test_class_weight_works_for_all_but_a_generator(kind):
 @pytest.mark.parametrize("kind", ["arrays", "PyDataset"])
 def test_class_weight_by_label_raises_nothing_and_weighs_nothing(kind):
     assert loss_of(kind, {"iris": 2.0, "rose": 0.0}) == loss_of(kind, None)
-
-
-def test_the_name_given_in_metrics_is_the_key_in_history():
-    for name in ("acc", "accuracy"):
-        history = fit(batches(), tiny(metrics=[name]), validation_data=(X, Y))
-        assert set(history) == {"loss", name, "val_loss", f"val_{name}"}
-
-
-@pytest.mark.parametrize("seeds", [(1, 1), (1, 2)])
-def test_the_same_seed_transforms_images_and_masks_alike(seeds):
-    images, masks = (flow(seed=seed) for seed in seeds)
-    pairs = [(next(images)[0], next(masks)[0]) for _ in range(6)]
-    alike = [np.array_equal(image, mask) for image, mask in pairs]
-    assert alike == [seeds == (1, 1)] * 6
 
 
 @pytest.mark.parametrize("anew", [True, False])
