@@ -28,18 +28,17 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 # On a busy machine, any example may take a second.
-hypothesis.settings.register_profile("without a deadline", deadline=None)
-hypothesis.settings.load_profile("without a deadline")
+slow = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("slow", **slow)
+hypothesis.settings.load_profile("slow")
 
 
 def make_rows(labels, seed=0, shape=(64, 64, 3)):
     """Return (label, uint8 image) pairs: noise around a colour of the label's own."""
     rng = np.random.default_rng(seed)
     colours = {label: rng.integers(40, 216, shape[-1]) for label in sorted(set(labels))}
-    return [
-        (label, (colours[label] + rng.integers(-40, 40, shape)).astype("uint8"))
-        for label in labels
-    ]
+    noise = [rng.integers(-40, 40, shape) for _ in labels]
+    return [(a, (colours[a] + b).astype("uint8")) for a, b in zip(labels, noise)]
 
 
 def csv_bytes(rows):
@@ -92,6 +91,14 @@ def start_python(folder, *args, project=ROOT):
     killer.daemon = True
     killer.start()
     return process
+
+
+def run_python(folder, *args, project=ROOT):
+    """Run Python in `folder` to its end, without an error; return what it printed."""
+    process = start_python(folder, *args, project=project)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output
 
 
 def save_image(path, colour=(1, 2, 3), size=(80, 60), mode="RGB"):

@@ -1,7 +1,6 @@
 """The builder, on images and archives that the tests make."""
 
 import errno
-import hashlib
 import os
 import shutil
 import tarfile
@@ -9,6 +8,7 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path, PurePath
 from unittest.mock import patch
 
@@ -197,7 +197,7 @@ def test_a_class_name_comes_out_as_it_went_in_or_is_refused(tmp_path_factory, na
 PARTS = """test train val valid validation, Testing Training, Test Train, Meta test train,
     test_set training_set, seg_pred seg_test seg_train, test1 train"""
 CLASSES = """train bus car, cars buses trains, steam_train model_train, test val, yes no,
-    0 1 2 3, cardboard glass metal paper trash, NORMAL PNEUMONIA, healthy early_blight"""
+    0 1 2 3, cardboard glass metal paper trash, NORMAL PNEUMONIA, trains metals valves"""
 
 
 @pytest.mark.parametrize("parts", [parts.split() for parts in PARTS.split(",")])
@@ -330,8 +330,7 @@ def official(flat, monkeypatch, tmp_path):
     path = pack(flat, tmp_path / "flowers.zip")
     shutil.rmtree(Path(os.environ["KERAS_HOME"], "datasets"), ignore_errors=True)
     monkeypatch.setattr(build_csv, "URL", path.as_uri())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(build_csv, "SHA256", digest)
+    monkeypatch.setattr(build_csv, "SHA256", sha256(path.read_bytes()).hexdigest())
     return path
 
 

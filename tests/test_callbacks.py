@@ -108,6 +108,7 @@ def test_a_backup_that_cannot_be_read_is_not_called_another_networks(backup):
         fcntl.flock(other, fcntl.LOCK_EX)
         train(backup, 5)
     assert error.value.filename == str(backup)
+    assert error.value.strerror == os.strerror(error.value.errno)
 
 
 class Interrupt(keras.callbacks.Callback):

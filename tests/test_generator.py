@@ -195,7 +195,7 @@ def test_targets_may_be_numbers_in_a_copy_of_the_generator_alone(tmp_path):
     copy, validation = tmp_path / "copy.py", inspect.getsource(build_validation_data)
     copy.write_text(generator.replace(one_hot, number) + validation)
     build = runpy.run_path(copy, vars(train))["build_validation_data"]
-    labels = ["0.5", "-2", "7", "1e3", "0"]
+    labels = ["0.1", "-2", "7", "1e3", "0"]
     lb, wanted = LabelBinarizer().fit(labels), [float(label) for label in labels]
     check_validation(build, tmp_path, labels, lb, wanted)
 

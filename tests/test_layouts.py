@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, start_python
+from conftest import ROOT, run_python
 from PIL import Image
 
 from pyimagesearch.csv_rows import InputError, parse_image, read_labels, read_lines
@@ -94,10 +94,7 @@ def test_a_bad_row_of_any_layout_is_one_line_with_its_number(tmp_path, layout, b
 
 
 def run_copy(layout, shape, read, wanted, bad):
-    """Run a copy of the project, with this shape and reader, on painted pixels.
-
-    Its train.py must name the bad line of each bad path, and write nothing.
-    """
+    """Run a copy of the project on painted pixels, then on bad rows, by path and line."""
     shutil.copytree(ROOT / "pyimagesearch", f"{layout}/pyimagesearch")
     shutil.copy(ROOT / "train.py", layout)
     code = Path(layout, "pyimagesearch", "csv_rows.py")
@@ -150,9 +147,7 @@ def run_all():
 
 # Importing TensorFlow takes seconds, so all copies of the project run in one process.
 def test_train_py_keeps_its_promises_on_every_layout_and_shape(tmp_path):
-    process = start_python(tmp_path, __file__)
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
+    output = run_python(tmp_path, __file__)
     assert output.count(" 2 classes: iris, rose\n") == len(LAYOUTS) + 1
     assert output.count("[INFO] training") == len(LAYOUTS) + 1  # on no bad row
 

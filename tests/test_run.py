@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
-from conftest import ROOT, make_pair, start_python
+from conftest import ROOT, make_pair, run_python, start_python
 from matplotlib.figure import Figure
 from sklearn.metrics import classification_report
 from tensorflow import keras
@@ -32,10 +32,7 @@ def finished(tmp_path_factory):
         "--train-csv train.csv --test-csv test.csv --epochs 2 --batch-size 8"
         " --plot curves.png --model model.keras --backup run.weights.h5 --seed 1"
     )
-    process = start_python(folder, ROOT / "train.py", *options.split())
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return folder, output
+    return folder, run_python(folder, ROOT / "train.py", *options.split())
 
 
 def test_the_report_is_that_of_the_saved_model(finished):
@@ -126,10 +123,8 @@ def test_a_run_that_was_killed_while_it_evaluated_reports_next_time(
     assert (tmp_path / "b.weights.h5").exists()
 
     output = run(options)
-    assert (
-        "[INFO] resuming after epoch 2; delete b.weights.h5 to start over\n"
-        "[INFO] that was the last epoch: nothing left to train, or to plot\n"
-    ) in output
+    resumed = "[INFO] resuming after epoch 2; delete b.weights.h5 to start over\n"
+    assert f"{resumed}[INFO] that was the last epoch: nothing left to train," in output
     assert "Epoch" not in output and "rose" in output.split(EVALUATING)[1]
     assert not (tmp_path / "plot.png").exists()
     assert not (tmp_path / "b.weights.h5").exists()
@@ -251,6 +246,5 @@ def test_importing_the_script_changes_nothing(tmp_path):
         assert "TF_CPU_ALLOCATOR_USE_BFC" not in os.environ.keys() - before.keys()
         assert "pyimagesearch.datasets" not in sys.modules
     """
-    process = start_python(tmp_path, "-c", code)
-    assert process.communicate()[0] == "" and process.returncode == 0
+    assert run_python(tmp_path, "-c", code) == ""
     assert list(tmp_path.iterdir()) == []
