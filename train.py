@@ -94,9 +94,9 @@ def build_validation_data(path, bs, lb, *, read_rows=read_rows):
 
 
 def build_augmenter():
-    """Return an augmentation for flowers, which remain flowers when mirrored.
+    """Return an augmenter for flowers, which may be mirrored.
 
-    Digits, letters, roads and left hands don't: they need horizontal_flip=False.
+    Digits, letters, roads and hands may not: they need horizontal_flip=False.
     """
     return ImageDataGenerator(
         rotation_range=20,
@@ -149,7 +149,7 @@ def save_plot(history, path):
 def main():
     args = parse_args(epochs=75, batch_size=32)
     # A generator in fit makes TensorFlow return freed memory to the system at once,
-    # which costs a third of the processor time; its own allocator keeps the memory.
+    # which costs a third of the CPU time; its own allocator keeps the memory.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     if args.seed is not None:
         tf.keras.utils.set_random_seed(args.seed)

@@ -62,7 +62,7 @@ def load_backup(model, path, steps_per_epoch, epochs):
         return 0
     model.optimizer.build(model.trainable_variables)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what is checked below
+        with warnings.catch_warnings(action="ignore"):  # about what is checked below
             model.load_weights(path)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if getattr(error, "errno", None):  # no permission, a lock, a broken disk

@@ -1,6 +1,6 @@
 """Read and check a CSV of images; needs numpy alone, 2.3 or later.
 
-(Earlier versions read 256 as 0.) A row is one line: the label, then every value of the
+(Older numpy reads 256 as 0.) A row is one line: the label, then every value of the
 image as a whole number from 0 to 255, row by row, pixel by pixel, channel by channel.
 No header; UTF-8. For another layout, change read_rows: checks and training follow.
 """
@@ -21,11 +21,11 @@ class InputError(ValueError):
 
 
 def read_lines(path):
-    """Yield (where, line) for each line of a text file that isn't blank.
+    """Yield (where, line) for each non-blank line of a text file.
 
     `where` begins error messages, for example "flowers.csv, line 7 ('rose,58,73,…')",
     with the first 30 characters. The line is a str without spaces at its ends. Raises
-    InputError for a line that isn't UTF-8. Closing it closes the file.
+    InputError for a line that isn't UTF-8. Closing the generator closes the file.
     """
     with open(path, "rb") as text_file:
         for line_number, line in enumerate(text_file, start=1):

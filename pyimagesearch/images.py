@@ -1,6 +1,6 @@
 """Read picture files; needs numpy, Pillow and csv_rows.py alone.
 
-In a copy beside csv_rows.py, its last import becomes `from csv_rows import ...`.
+If you copy it beside csv_rows.py, change its last import to `from csv_rows import ...`.
 """
 
 import numpy as np
@@ -22,8 +22,9 @@ def load_image(path, shape=IMAGE_SHAPE):
         picture = _upright_8_bits(path)
         picture = picture.convert("RGB" if channels == 3 else "L")
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    except Exception as error:  # each of Pillow's decoders has its own
-        raise InputError(f"{path}: {str(error) or repr(error)}") from error
+    except Exception as error:  # each of Pillow's decoders raises its own
+        reason = getattr(error, "strerror", None) or str(error) or repr(error)
+        raise InputError(f"{path}: {reason}") from error
     return np.asarray(picture).reshape(shape)
 
 

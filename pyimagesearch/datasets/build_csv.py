@@ -143,14 +143,14 @@ def label_images(names, source):
             f"{source}: {', '.join(sorted(classes))} are parts of a data set, not classes;"
             " pass one of these folders with --images"
         )
-    for label in classes:
+    for label in sorted(classes):
         inside = {name.parts[1] for name in names if name.parts[0] == label}
         if len(classes) > 2 and classes - {label} <= inside:
             raise InputError(
                 f"{source}: the folder {label!r} holds folders named like all the other"
                 " classes, so it looks like a copy of them; remove or rename it"
             )
-    for label in classes:
+    for label in sorted(classes):
         line = label.encode(errors="ignore").decode().strip()
         if re.search(r"[,\ufeff]", label) or line.splitlines() != [label]:
             raise InputError(
