@@ -37,8 +37,8 @@ def csv_image_generator(
     may be shorter, and aug is not used.
 
     aug, if given, is any object with Keras' flow(images, labels, batch_size=), applied
-    once per batch. Keras' own changes the images alone: a target that moves with the
-    picture, such as an angle, a box or a mask, needs an aug of yours that changes both.
+    once per batch. Keras' own changes only the images: a target that moves with the
+    picture, such as an angle, a box or a mask, needs an aug of your own, for both.
     read_rows(inputPath) yields (where, label, image) for each row, once; pass your own
     for another layout. Raises ValueError for a bad row, a label that lb doesn't know, a
     pass without rows, another mode, or a bs below 1, from the next() that reaches it.

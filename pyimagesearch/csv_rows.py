@@ -1,4 +1,4 @@
-"""Read and check a CSV of images; needs numpy alone, 2.3 or later.
+"""Read and check a CSV of images; needs only numpy, 2.3 or later.
 
 (Older numpy reads 256 as 0.) A row is one line: the label, then every value of the
 image as a whole number from 0 to 255, row by row, pixel by pixel, channel by channel.
@@ -52,7 +52,7 @@ def read_rows(path):
 
 
 def parse_image(values, where, shape=IMAGE_SHAPE, dtype="uint8"):
-    """Return a text of comma-separated values as an array of this shape and dtype.
+    """Parse comma-separated values into an array of this shape and dtype.
 
     Raises InputError, beginning with `where`, unless the text holds exactly as many
     values as the shape needs, and each is one: for uint8, a whole number from 0 to 255.
@@ -118,7 +118,7 @@ def read_labels(path, known_labels=None, *, read_rows=read_rows):
                 raise InputError(f"{where}: {missing}; add some or remove this one")
             labels.append(label)
     except InputError as error:
-        # What isn't text has no header, either.
+        # A file that isn't text has no header, either.
         if labels or isinstance(error.__cause__, UnicodeError):
             raise
         question = "(a header, or another layout than read_rows expects?)"

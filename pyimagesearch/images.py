@@ -1,4 +1,4 @@
-"""Read picture files; needs numpy, Pillow and csv_rows.py alone.
+"""Read picture files; needs only numpy, Pillow and csv_rows.py.
 
 If you copy it beside csv_rows.py, change its last import to `from csv_rows import ...`.
 """
