@@ -98,6 +98,7 @@ def in_folder(folder, monkeypatch):
 def run(folder, code, run_name="__main__"):
     """Run a program in the folder, once; return its variables."""
     (folder / "block.py").write_text(code, encoding="utf-8")
+    keras.utils.set_random_seed(0)
     return runpy.run_path(str(folder / "block.py"), run_name=run_name)
 
 
@@ -155,7 +156,7 @@ def test_the_new_call_of_fit_runs_and_the_old_one_parses(in_folder):
     names["train_gen"] = train.csv_image_generator(TRAIN, 8, names["lb"])
     names |= {"model": train.build_model(4, 1), "SGD": keras.optimizers.SGD}
     names |= {"InverseTimeDecay": keras.optimizers.schedules.InverseTimeDecay}
-    exec(NEW.replace("1020 // 32, epochs=75", "2, epochs=1"), names)  # noqa: S102
+    exec(NEW.replace("1020 // 32", "2").replace("epochs=75", "epochs=1"), names)  # noqa: S102
     assert names["model"].optimizer.iterations == 2
 
 
@@ -188,7 +189,6 @@ def own(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     with pytest.MonkeyPatch.context() as context:
         context.chdir(folder)
-        keras.utils.set_random_seed(0)
         found = run(folder, "\n".join(blocks("own")))
         run_python(folder, "-c", LATER)
     return folder, found
@@ -344,7 +344,6 @@ def angles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("angles")
     with pytest.MonkeyPatch.context() as context:
         context.chdir(folder)
-        keras.utils.set_random_seed(0)
         return run(folder, "\n".join(blocks("angles")).replace("epochs=10", "epochs=4"))
 
 
