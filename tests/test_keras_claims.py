@@ -130,9 +130,17 @@ def use(callback, epochs=1):
     fit(model=tiny(metrics=["accuracy"]), callbacks=[callback], **options)
 
 
-def load_saved(model, path):
+def load_saved(model, path, **options):
     model.save(path)
-    keras.models.load_model(path)
+    return keras.models.load_model(path, **options)
+
+
+def own_loss(truth, predicted):
+    return tf.reduce_mean(tf.square(truth - predicted))
+
+
+def in_floats_of_numpy():
+    fit(batches(batch=(X, Y.astype("float64"))), tiny(metrics=[own_loss]))
 
 
 # Each message as the pages have it, or more of it, and what provokes it.
@@ -154,6 +162,12 @@ MESSAGES = {
     "unexpected keyword argument 'period'": lambda: Checkpoint("a.h5", period=5),
     "'NumpyArrayIterator' object has no attribute 'next'": lambda: flow().next(),
     "passed to Conv2D: {'border_mode'": lambda: LAYERS.Conv2D(4, 3, border_mode=1),
+    "Dense.__init__() missing 1 required positional argument: 'units'": (
+        lambda: LAYERS.Dense(output_dim=3)
+    ),
+    "missing 1 required positional argument: 'rate'": lambda: LAYERS.Dropout(p=0.5),
+    "has type float32 that does not match type float64": in_floats_of_numpy,
+    "Could not locate function": lambda: load_saved(tiny(loss=own_loss), "a.keras"),
     "Computed output size would be zero or negative": (
         lambda: compiled(LAYERS.Convolution2D(4, 5, 5), inputs=(4, 4, 1))
     ),
@@ -212,7 +226,8 @@ MESSAGES = {
     ),
     "The requested array has an inhomogeneous shape": lambda: np.array([[1], [2, 3]]),
 }
-METHODS = "fit_generator predict_generator evaluate_generator predict_classes"
+METHODS = """fit_generator predict_generator evaluate_generator predict_classes
+    predict_proba"""
 MESSAGES |= {
     f"'{type(m).__name__}' object has no attribute '{name}'": partial(getattr, m, name)
     for name in METHODS.split()
@@ -221,11 +236,15 @@ MESSAGES |= {
 ARGUMENTS = """workers use_multiprocessing max_queue_size samples_per_epoch nb_epoch
     nb_val_samples nb_worker pickle_safe max_q_size"""
 MESSAGES |= {
-    f"fit() got an unexpected keyword argument '{name}'": partial(fit, X, **{name: 1})
+    f"got an unexpected keyword argument '{name}'": partial(fit, X, **{name: 1})
     for name in ARGUMENTS.split()
 }
-MODULES = """layers.core layers.convolutional layers.advanced_activations engine
-    layers.normalization wrappers.scikit_learn utils.np_utils"""
+MESSAGES |= {
+    f"Arguments not recognized: {{'{name}'": partial(tiny().evaluate, X, Y, **{name: 1})
+    for name in ("max_q_size", "val_samples")
+}
+MODULES = """layers.core layers.convolutional layers.normalization engine
+    wrappers.scikit_learn utils.np_utils"""
 MESSAGES |= {
     f"No module named 'keras.{name}'": partial(import_module, f"keras.{name}")
     for name in MODULES.split()
@@ -410,6 +429,24 @@ def test_accuracy_of_several_labels_compares_the_largest_output_only(metric, val
     model = compiled(LAYERS.ReLU(), inputs=3, loss="bce", metrics=[metric])
     outputs, labels = [[0.8, 0.9, 0.1], [0.1, 0.6, 0.9]], [[1, 1, 0], [0, 1, 1]]
     assert model.evaluate(np.array(outputs), np.array(labels), verbose=0)[1] == value
+
+
+def test_one_output_is_compared_with_both_of_two_targets():
+    truth = np.array([[0.0, 2.0]] * 4)
+    assert tiny().evaluate(0 * X, truth, verbose=0) == 2  # (0 + 2²) / 2
+
+
+def test_a_loss_of_ones_own_is_loaded_by_its_name(tmp_path):
+    objects = {"own_loss": own_loss}
+    model = tiny(loss=own_loss)
+    load_saved(model, tmp_path / "a.keras", custom_objects=objects).evaluate(X, Y)
+
+
+@pytest.mark.parametrize(("epochs", "trained"), [(3, 0), (4, 1)])
+def test_epochs_is_the_final_epochs_number(epochs, trained):
+    model = tiny()
+    fit(model=model, epochs=epochs, initial_epoch=3)
+    assert model.optimizer.iterations == trained
 
 
 def test_aug_flow_takes_its_workers_as_an_attribute():

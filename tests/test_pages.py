@@ -3,14 +3,15 @@
 The first line of a block may say more than ```python. README.md: "alone" needs no other
 block, "generator" is train.py's own text, "old", "new" and "template" are fragments.
 RECIPES.md: the blocks "own" form one program, and "own-later" is another, run after it;
-the blocks "angles" form one, and "after angles" follows it; those without a word, or
-with a saved flowers.keras, follow "set-up"; "devices" runs on two logical CPU devices in
-place of two GPUs, "workers" in two processes.
+the blocks "angles" form one, which "several" or one "after angles" follows; those
+without a word, or with a saved flowers.keras, follow "set-up"; "devices" runs on two
+logical CPU devices in place of two GPUs, "workers" in two processes.
 """
 
 import ast
 import functools
 import inspect
+import itertools
 import re
 import runpy
 import shutil
@@ -113,7 +114,7 @@ def test_a_block_runs(in_folder, code):
 
 
 def test_every_kind_of_block_is_known():
-    kinds = "own|own-later|angles|after angles( masks)?|(alone ?)?(flowers.keras)?"
+    kinds = "own|own-later|(after )?angles( masks)?|several|(alone ?)?(flowers.keras)?"
     for kind, _ in BLOCKS:
         assert re.fullmatch(f"{kinds}|set-up|layout|momentum|devices|workers", kind), (
             kind
@@ -280,7 +281,7 @@ def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, file, line):
     reader[place] = " " * reader[place].index(reader[place].strip()) + line
     if "labels" in file:
         reader[2] = "        values = line"
-    names = {"read_lines": read_lines, "islice": islice}
+    names = {"read_lines": read_lines, "itertools": itertools}
     names["parse_image"] = lambda values, where, shape=(4, 5, 3), dtype="uint8": (
         csv_rows.parse_image(values, where, shape, dtype)
     )
@@ -394,19 +395,38 @@ def after_angles(angles, text):
     return names
 
 
-def test_several_labels_are_zeros_and_ones_and_an_unknown_one_is_named(
-    angles, tmp_path
+def test_several_labels_are_learned_and_an_unknown_one_is_named(
+    angles, tmp_path, monkeypatch
 ):
-    names = after_angles(angles, "NAMES")
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    names = dict(angles)
+    exec("\n".join(blocks("several")), names)  # noqa: S102
+    truth = names["truth"]
+    assert names["predicted"].shape == truth.shape == (100, 3)
+    assert (names["predicted"] == truth).mean() > 0.9
+    cells = [line.split(",")[0] for line in lines_of(Path("several_testing.csv"))]
+    for cell, row in zip(cells, truth):
+        assert cell.split() == [n for n, k in zip(names["NAMES"], row) if k]
+    Path("x.csv").write_bytes(csv_bytes([("down sqare", np.zeros((32, 32), int))]))
+    with pytest.raises(InputError, match="x.csv, line 1 .*sqare"):
+        list(names["read_rows_of_several"]("x.csv"))
+
+
+def test_a_point_moves_with_its_mirrored_picture(angles, tmp_path):
+    names = after_angles(angles, "read_points")
+    pictures = np.zeros((32, 32, 32), int)
+    for k in range(32):
+        pictures[k, 5, k] = 255
     path = tmp_path / "x.csv"
-    path.write_bytes(csv_bytes([("rose iris", np.zeros((32, 32), int))]))
+    path.write_bytes(csv_bytes((f"{k},5", pictures[k]) for k in range(32)))
     generator = names["csv_target_generator"](
-        path, 1, read_rows=names["read_rows_of_several"]
+        path, 32, aug=names["MirrorPoints"](), read_rows=names["read_points"]
     )
-    assert next(generator)[1].tolist() == [[1, 0, 1]]
-    path.write_bytes(csv_bytes([("rose irsi", np.zeros((32, 32), int))]))
-    with pytest.raises(InputError, match="x.csv, line 1 .*irsi"):
-        list(names["read_rows_of_several"](path))
+    images, points = next(generator)
+    for image, (column, row) in zip(images, points):
+        assert np.argwhere(image).tolist() == [[row, column, 0]]
+    assert 0 < np.sum(points[:, 0] != range(32)) < 32
 
 
 def test_image_and_mask_are_changed_alike_and_each_batch_differently(
