@@ -1,8 +1,8 @@
-"""Other layouts and shapes: change IMAGE_SHAPE and read_rows, and all promises stay."""
+"""Other layouts and shapes: each line of the page's table keeps all promises."""
 
-import inspect
 import itertools
 import os
+import re
 import runpy
 import shutil
 import sys
@@ -15,45 +15,39 @@ from PIL import Image
 
 from pyimagesearch.csv_rows import InputError, parse_image, read_labels, read_lines
 
-
-def label_first(path):
-    for where, line in itertools.islice(read_lines(path), 1, None):
-        label, _, values = line.partition(",")
-        yield where, label.strip(), parse_image(values, where, (28, 28, 1))
-
-
-def label_last(path):
-    for where, line in itertools.islice(read_lines(path), 1, None):
-        values, _, label = line.rpartition(",")
-        yield where, label.strip(), parse_image(values, where, (8, 8, 3))
-
-
-def one_cell(path):
-    for where, line in itertools.islice(read_lines(path), 1, None):
-        label, _, values = line.partition(",")
-        values = values.replace(" ", ",")
-        yield where, label.strip(), parse_image(values, where, (48, 48, 1))
-
-
-def index_first(path):
-    for where, line in itertools.islice(read_lines(path), 1, None):
-        label, _, values = line.partition(",")[2].partition(",")
-        yield where, label.strip(), parse_image(values, where, (12, 10, 3))
-
-
-def semicolons(path):
-    for where, line in read_lines(path):
-        label, _, values = line.replace(";", ",").partition(",")
-        yield where, label.strip(), parse_image(values, where, (10, 12, 3))
-
-
-# How to read it, its shape and header, a row's form, and what separates its values.
+PAGE = (ROOT / "pyimagesearch" / "RECIPES.md").read_text(encoding="utf-8")
+SECTION = PAGE.split("\n### Another layout\n")[1].split("\n### ")[0]
+READER = re.search(r"(?ms)^```python layout\n(.*?)^```$", SECTION)[1]
+TABLE = re.findall(r"(?m)^\| ([^|]+) \| `(.+)` \|$", SECTION)
+# How each line of the table begins, the form of such a row, and what separates values.
 LAYOUTS = {
-    "label_first": (label_first, (28, 28, 1), ["label,pixels"], "{0},{1}", ","),
-    "label_last": (label_last, (8, 8, 3), ["pixels,label"], "{1},{0}", ","),
-    "one_cell": (one_cell, (48, 48, 1), ["label,pixels"], "{0},{1}", " "),
-    "index_first": (index_first, (12, 10, 3), [",label,pixels"], "7,{0},{1}", ","),
-    "semicolons": (semicolons, (10, 12, 3), [], "{0};{1}", ";"),
+    "a header": ("{0},{1}", ","),
+    "the label last": ("{1},{0}", ","),
+    "an index or id, then the label": ("7,{0},{1}", ","),
+    "an index or id first": ("7,{1},{0}", ","),
+    "semicolons": ("{0};{1}", ";"),
+    "tabs": ("{0}\t{1}", "\t"),
+    "all pixels in one cell": ("{0},{1}", " "),
+    "the same, with a column": ("{0},{1},Training", " "),
+    "quotation marks": ('"{0}","{1}"', '","'),
+    "grey": ("{0},{1}", ","),
+    "a red": ("{0},{1}", ","),
+    "columns first": ("{0},{1}", ","),
+    "blue first": ("{0},{1}", ","),
+    "values from 0 to 1": ("{0},{1}", ","),
+    "labels in a file": ("{1}", ","),
+}
+SHAPES = {
+    "a header": (48, 48, 1),
+    "grey": (28, 28, 1),
+    "all pixels in one cell": (8, 8, 1),
+}
+SHAPES |= {"columns first": (28, 28, 1), "a red": (32, 32, 3)}
+STORED = {
+    "a red": lambda image: image.transpose(2, 0, 1),
+    "columns first": lambda image: image.swapaxes(0, 1),
+    "blue first": lambda image: image[..., ::-1],
+    "values from 0 to 1": lambda image: image / 255,
 }
 BAD_ROWS = {
     "256": lambda label, values: (label, ["256", *values[1:]]),
@@ -62,63 +56,100 @@ BAD_ROWS = {
     "a value too many": lambda label, values: (label, [*values, "9"]),
     "no label": lambda label, values: ("", values),
 }
+# A float has no bounds; where a line of labels is missing, zip() says so.
+NO_ERROR = [("values from 0 to 1", "256"), ("labels in a file", "no label")]
+CASES = [case for case in itertools.product(LAYOUTS, BAD_ROWS) if case not in NO_ERROR]
 
 
-def paint(shape, k):
+def reader_of(layout):
+    """Return the page's read_rows with the table's line in its place."""
+    (line,) = [line for name, line in TABLE if name.startswith(layout)]
+    lines = READER.splitlines()
+    place = 1 if line.startswith("for") else 3 if line.startswith("yield") else 2
+    lines[place] = " " * (4 if place == 1 else 8) + line
+    if ".labels" in line:
+        lines[2] = "        values = line"
+    return "\n".join(lines)
+
+
+def read_rows_of(layout):
+    def parse(values, where, shape=None, dtype="uint8"):
+        return parse_image(values, where, shape or paint(layout, 0).shape, dtype)
+
+    names = {"parse_image": parse, "read_lines": read_lines, "itertools": itertools}
+    exec(reader_of(layout), names)  # noqa: S102
+    return names["read_rows"]
+
+
+def paint(layout, k):
     """Return an image of which no two rows, columns or channels are alike."""
-    rows, columns, channels = np.indices(shape)
+    rows, columns, channels = np.indices(SHAPES.get(layout, (12, 10, 3)))
     return ((k + 5 * rows + 2 * columns + 50 * channels) % 256).astype("uint8")
 
 
 def write_rows(path, layout, spoil=lambda *row: row):
     """Write six rows of a layout, the third one spoilt; return the number of its line."""
-    _, shape, header, form, separator = LAYOUTS[layout]
-    lines = list(header)
-    for k, label in enumerate(["rose", "iris", "iris"] * 2):
-        row = label, [str(value) for value in paint(shape, k).ravel()]
+    form, separator = LAYOUTS[layout]
+    lines = ["label,pixels"] * (layout == "a header")
+    labels = ["rose", "iris", "iris"] * 2
+    for k, label in enumerate(labels):
+        stored = STORED.get(layout, np.copy)(paint(layout, k))
+        row = label, [*map(str, stored.ravel().tolist())]
         label, values = spoil(*row) if k == 2 else row
         lines.append(form.format(label, separator.join(values)))
     Path(path).write_text("".join(f"{line}\n" for line in lines))
-    return len(header) + 3
+    Path(f"{path}.labels").write_text("".join(f"{label}\n" for label in labels))
+    return len(lines) - 3
 
 
-@pytest.mark.parametrize("bad", BAD_ROWS)
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, layout):
+    write_rows(tmp_path / "x.csv", layout)
+    _, labels, images = zip(*read_rows_of(layout)(tmp_path / "x.csv"))
+    assert labels == ("rose", "iris", "iris") * 2
+    wanted = [paint(layout, k) for k in range(6)]
+    np.testing.assert_allclose(images, wanted, atol=1e-3)
+
+
+def test_no_line_of_the_table_is_left_out():
+    assert len(TABLE) == len(LAYOUTS)
+
+
+@pytest.mark.parametrize(("layout", "bad"), CASES)
 def test_a_bad_row_of_any_layout_is_one_line_with_its_number(tmp_path, layout, bad):
     path = tmp_path / "x.csv"
     number = write_rows(path, layout, BAD_ROWS[bad])
     with pytest.raises(InputError) as error:
-        read_labels(path, read_rows=LAYOUTS[layout][0])
+        read_labels(path, read_rows=read_rows_of(layout))
     assert str(error.value).startswith(f"{path}, line {number} (")
     assert len(str(error.value).splitlines()) == 1
 
 
-def run_copy(layout, shape, read, wanted, bad):
+def run_copy(folder, shape, reader, wanted, bad):
     """Run a copy of the project on painted pixels, then on bad rows, by path and line."""
-    shutil.copytree(ROOT / "pyimagesearch", f"{layout}/pyimagesearch")
-    shutil.copy(ROOT / "train.py", layout)
-    code = Path(layout, "pyimagesearch", "csv_rows.py")
+    shutil.copytree(ROOT / "pyimagesearch", f"{folder}/pyimagesearch")
+    shutil.copy(ROOT / "train.py", folder)
+    code = Path(folder, "pyimagesearch", "csv_rows.py")
     text = code.read_text().replace("SHAPE = (64, 64, 3)", f"SHAPE = {shape}")
-    if read:
-        reader = inspect.getsource(read).replace(read.__name__, "read_rows", 1)
+    if reader:
         start, end = text.index("def read_rows"), text.index("def parse_image")
-        text = f"{text[:start]}{reader}\n\n{text[end:]}"
+        text = f"{text[:start]}{reader}\n\n\n{text[end:]}"
     code.write_text(text)
     for name in [name for name in sys.modules if name.startswith("pyimagesearch")]:
         del sys.modules[name]
-    sys.path.insert(0, layout)
-    if not read:
-        sys.argv = ["build_csv", "--images", "photos", "--output", layout]
+    sys.path.insert(0, folder)
+    if not reader:
+        sys.argv = ["build_csv", "--images", "photos", "--output", folder]
         runpy.run_module("pyimagesearch.datasets.build_csv", run_name="__main__")
 
-    path = f"{layout}/flowers17_training.csv"
-    sys.argv = ["train.py", *f"-e 1 -b 4 -v {path} -t {path}".split()]
-    names = runpy.run_path(f"{layout}/train.py")
+    path = f"{folder}/flowers17_training.csv"
+    sys.argv = ["train.py", "-e", "1", "-b", "4", "-v", path, "-t", path]
+    names = runpy.run_path(f"{folder}/train.py")
     names["main"]()
     lb = names["LabelBinarizer"]().fit(["iris", "rose"])
     images, one_hot = next(names["csv_image_generator"](path, 6, lb))
     np.testing.assert_array_equal(images, wanted)
-    assert not read or one_hot[:, 1].tolist() == [1, 0, 0, 1, 0, 0]
+    assert not reader or one_hot[:, 1].tolist() == [1, 0, 0, 1, 0, 0]
 
     os.remove("plot.png")
     files = list(os.walk("."))
@@ -130,27 +161,30 @@ def run_copy(layout, shape, read, wanted, bad):
     assert list(os.walk(".")) == files
 
 
-def run_all():
-    for layout, (read, shape, *_) in LAYOUTS.items():
+def run_five_layouts_and_another_shape():
+    layouts = ["a header", "the label last", "an index or id, then the label"]
+    for layout in [*layouts, "semicolons", "all pixels in one cell"]:
         os.mkdir(layout)
         write_rows(f"{layout}/flowers17_training.csv", layout)
         bad = {f"{layout}/{name}.csv": spoil for name, spoil in BAD_ROWS.items()}
         bad = {path: write_rows(path, layout, spoil) for path, spoil in bad.items()}
-        run_copy(layout, shape, read, [paint(shape, k) for k in range(6)], bad)
+        painted = [paint(layout, k) for k in range(6)]
+        run_copy(layout, painted[0].shape, reader_of(layout), painted, bad)
 
-    picture = paint((48, 80, 3), 0)  # the builder shuffles: all are alike
+    picture = np.kron(paint("", 0), np.ones((4, 8, 1), "uint8"))  # 48 by 80
     for number, label in itertools.product(range(8), ("iris", "rose")):
         Path("photos", label).mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(f"photos/{label}/{number}.png")
+    # The builder shuffles: all pictures are alike.
     run_copy("built", picture.shape, None, [picture] * 6, {})
 
 
 # Importing TensorFlow takes seconds, so all copies of the project run in one process.
 def test_train_py_keeps_its_promises_on_every_layout_and_shape(tmp_path):
     output = run_python(tmp_path, __file__)
-    assert output.count(" 2 classes: iris, rose\n") == len(LAYOUTS) + 1
-    assert output.count("[INFO] training") == len(LAYOUTS) + 1  # on no bad row
+    assert output.count(" 2 classes: iris, rose\n") == 6
+    assert output.count("[INFO] training") == 6  # on no bad row
 
 
 if __name__ == "__main__":
-    run_all()
+    run_five_layouts_and_another_shape()

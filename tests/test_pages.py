@@ -11,7 +11,6 @@ logical CPU devices in place of two GPUs, "workers" in two processes.
 import ast
 import functools
 import inspect
-import itertools
 import re
 import runpy
 import shutil
@@ -28,8 +27,7 @@ from sklearn.datasets import load_digits
 from tensorflow import keras
 
 import train
-from pyimagesearch import csv_rows
-from pyimagesearch.csv_rows import InputError, read_lines, read_rows
+from pyimagesearch.csv_rows import InputError, read_rows
 from pyimagesearch.images import load_image
 from pyimagesearch.safe_files import save_model
 
@@ -54,7 +52,7 @@ def blocks(kind):
     return [code for other, code in BLOCKS if other == kind]
 
 
-(SETUP,), (LAYOUT,), (LATER,) = map(blocks, ["set-up", "layout", "own-later"])
+(SETUP,), (LATER,) = map(blocks, ["set-up", "own-later"])
 SINGLE = [
     (SETUP + code if kind in ("", "flowers.keras") else code)
     for kind, code in BLOCKS
@@ -240,55 +238,6 @@ def test_the_saved_model_is_that_of_the_best_epoch(own):
 
 
 # Your data
-
-
-ANOTHER_LAYOUT = RECIPES.split("### Another layout")[1].split("\n### ")[0]
-TABLE = re.findall(r"(?m)^\| ([^|]+) \| `(.+)` \|$", ANOTHER_LAYOUT)
-# For each line of the table, how such a file shows the values v of a rose's image.
-FILES = {
-    "a header": lambda v: "label,pixels\nrose," + ",".join(v),
-    "the label last": lambda v: ",".join(v) + ",rose",
-    "an index or id, then the label": lambda v: "17,rose," + ",".join(v),
-    "an index or id first, the label last": lambda v: f"17,{','.join(v)},rose",
-    "semicolons": lambda v: "rose;" + ";".join(v),
-    "tabs": lambda v: "rose\t" + "\t".join(v),
-    "all pixels in one cell": lambda v: "rose," + " ".join(v),
-    "the same, with a column": lambda v: f"rose,{' '.join(v)},Training",
-    "quotation marks": lambda v: '"rose","' + '","'.join(v) + '"',
-    "grey, 28": lambda v: "rose," + ",".join(v),
-    "a red, a green": lambda v: "rose," + ",".join(v[0::3] + v[1::3] + v[2::3]),
-    "columns first": lambda v: "rose," + ",".join(v[k] for k in COLUMNS_FIRST),
-    "blue first": lambda v: "rose," + ",".join(v[k] for k in BLUE_FIRST),
-    "values from 0 to 1": lambda v: "rose," + ",".join(str(int(x) / 255) for x in v),
-    "labels in a file of their own": lambda v: ",".join(v),
-}
-COLUMNS_FIRST = np.arange(784).reshape(28, 28).T.ravel()
-BLUE_FIRST = np.arange(60).reshape(20, 3)[:, ::-1].ravel()
-SHAPES = {"grey": (28, 28, 1), "a red": (32, 32, 3), "columns": (28, 28, 1)}
-
-
-@pytest.mark.parametrize(("file", "line"), TABLE, ids=[file for file, _ in TABLE])
-def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, file, line):
-    (write,) = [FILES[start] for start in FILES if file.startswith(start)]
-    shapes = [SHAPES[start] for start in SHAPES if file.startswith(start)]
-    rows, columns, channels = np.indices(*shapes or [(4, 5, 3)])
-    image = (7 + 5 * rows + 2 * columns + 50 * channels) % 256
-    path = tmp_path / "x.csv"
-    path.write_text(write([*map(str, image.ravel())]) + "\n")
-    (tmp_path / "x.csv.labels").write_text("rose\n")
-    reader = LAYOUT.splitlines()
-    place = 1 if line.startswith("for") else 3 if line.startswith("yield") else 2
-    reader[place] = " " * reader[place].index(reader[place].strip()) + line
-    if "labels" in file:
-        reader[2] = "        values = line"
-    names = {"read_lines": read_lines, "itertools": itertools}
-    names["parse_image"] = lambda values, where, shape=(4, 5, 3), dtype="uint8": (
-        csv_rows.parse_image(values, where, shape, dtype)
-    )
-    exec("\n".join(reader), names)  # noqa: S102
-    ((where, label, read),) = names["read_rows"](path)
-    assert label == "rose" and where.startswith(f"{path}, line ")
-    np.testing.assert_allclose(read, image, atol=1e-3)
 
 
 def test_file_names_come_in_a_new_order_each_pass_and_each_once(in_folder):
