@@ -153,7 +153,7 @@ def test_the_layout_of_flowers17(build, flat, tmp_path, source, part):
 
 def test_the_number_of_an_image_tells_its_class():
     ends = [FLOWERS17[f"image_{k:04}.jpg"] for k in (1, 80, 81, 1280, 1281, 1360)]
-    assert ends == ["daffodil", "daffodil", "snowdrop", "windflower", "pansy", "pansy"]
+    assert " ".join(ends) == "daffodil daffodil snowdrop windflower pansy pansy"
 
 
 @pytest.mark.parametrize("path", ["jpg/image_1361.jpg", "rose/1.jpg"])
@@ -163,9 +163,7 @@ def test_anything_but_exactly_flowers17_is_refused(fail, flat, path):
     assert message in fail(build_csv, "--images", flat)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "top"), [*zip(SUFFIXES, ["a/b", ".", "flower_photos", "a/b", "."])]
-)
+@pytest.mark.parametrize(("suffix", "top"), [*zip(SUFFIXES, ["a/b", ".", "top"] * 2)])
 def test_archives_with_any_number_of_folders_on_top(build, classes, suffix, top):
     save_image(classes / "__MACOSX" / "rose" / "._0.jpg")
     pack(classes / "iris", classes / "zzz.zip")  # a tar that ends in a zip is a tar
@@ -202,9 +200,7 @@ CLASSES = """train bus car, cars buses trains, steam_train model_train, test val
 
 @pytest.mark.parametrize("parts", [parts.split() for parts in PARTS.split(",")])
 def test_parts_of_a_data_set_are_no_classes(parts):
-    message = (
-        f"x.zip: {', '.join(parts)} are parts of a data set, not classes; pass one"
-    )
+    message = f"x.zip: {', '.join(parts)} are parts of a data set, not classes; pass"
     with pytest.raises(InputError, match=message):
         label(parts)
 
@@ -248,11 +244,8 @@ def test_images_that_cannot_be_read_are_counted_and_three_are_named(fail, classe
         (classes / "rose" / f"{name}.jpg").write_text("no image")
     path = pack(classes, classes.with_suffix(".zip"), "top")
     message = fail(build_csv, "--archive", path)
-    start = (
-        f"{path}: can't read 4 of 20 images; repair, shrink or remove them: top/rose/a"
-    )
-    assert start in message and "; top/rose/b.jpg: " in message
-    assert "; top/rose/c.jpg: " in message and "d.jpg" not in message
+    assert f"{path}: can't read 4 of 20 images; repair, shrink or remove" in message
+    assert [f"top/rose/{name}.jpg: " in message for name in "abcd"] == [1, 1, 1, 0]
 
 
 def test_very_large_pictures_are_not_left_out_as_no_images(fail, classes, monkeypatch):
@@ -261,17 +254,13 @@ def test_very_large_pictures_are_not_left_out_as_no_images(fail, classes, monkey
     assert "can't read 16 of 16 images;" in fail(build_csv, "--images", classes)
 
 
-def test_a_class_for_testing_alone(fail, classes):
+def test_a_share_or_a_folder_that_cannot_be(fail, classes):
+    for share in ("0.99", "1", "-0.5", "half"):
+        fail(build_csv, "--images", classes, f"--test-size={share}")
     message = fail(build_csv, "--images", classes, "--test-size", "0.9")
     assert "no images of rose to train on; add more images, or try another" in message
-
-
-SHARES = ["--test-size 0.99", "--test-size 1", "--test-size=-0.5", "--test-size half"]
-
-
-@pytest.mark.parametrize("option", [*SHARES, "--output flowers17_training.csv"])
-def test_a_share_or_a_folder_that_cannot_be(fail, classes, option):
-    fail(build_csv, "--images", classes, *option.split())
+    message = fail(build_csv, "--images", classes, "--output", NAMES[0])
+    assert f"{NAMES[0]}: Not a directory" in message
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -301,27 +290,19 @@ def test_a_tar_that_ends_or_has_zeros_between_two_files(fail, classes):
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>" * 99, b"Rar!\x1a\7\1\0"])
 def test_what_is_no_archive(fail, tmp_path, content):
     (tmp_path / "x.tgz").write_bytes(content)
-    message = (
-        "x.tgz: can't be unpacked (neither a tar nor a zip file, or a truncated one)"
-    )
+    message = "x.tgz: can't be unpacked (neither a tar nor a zip file, or a truncated"
     assert message in fail(build_csv, "--archive", "x.tgz")
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "message"),
-    [
-        ("../no.jpg", tarfile.REGTYPE, "can't be unpacked ('../no.jpg'"),
-        ("rose/link", tarfile.SYMTYPE, "can't be unpacked ('rose/link' is a link)"),
-        ("rose/link", tarfile.LNKTYPE, "can't be unpacked ('rose/link' is a link)"),
-    ],
-)
-def test_a_tar_writes_nowhere_else(fail, tmp_path, name, kind, message):
-    member = tarfile.TarInfo(name)
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_tar_writes_nowhere_else(fail, tmp_path, kind):
+    name = "'../no.jpg'" if kind == tarfile.REGTYPE else "'rose/link' is a link)"
+    member = tarfile.TarInfo(name.split("'")[1])
     member.type, member.linkname = kind, "0.jpg"
     with tarfile.open(tmp_path / "evil.tar", "w") as tar:
         tar.addfile(member)
     # fail() finds any file that is new in tmp_path, where all is unpacked.
-    assert message in fail(build_csv, "--archive", "evil.tar")
+    assert f"can't be unpacked ({name}" in fail(build_csv, "--archive", "evil.tar")
 
 
 @pytest.fixture
@@ -340,9 +321,7 @@ def test_without_options_it_downloads_once(official, build):
     assert build() == dict.fromkeys(build_csv.FLOWERS, 4)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("SHA256", "0" * 64), ("URL", "http://127.0.0.1:9/none.tgz")]
-)
-def test_a_download_that_fails(official, fail, monkeypatch, name, value):
-    monkeypatch.setattr(build_csv, name, value)
-    assert fail(build_csv).startswith(f"[ERROR] {build_csv.URL}: ")
+def test_a_download_that_fails(official, fail, monkeypatch):
+    for name, value in (("SHA256", "0" * 64), ("URL", "http://127.0.0.1:9/none.tgz")):
+        monkeypatch.setattr(build_csv, name, value)
+        assert fail(build_csv).startswith(f"[ERROR] {build_csv.URL}: ")

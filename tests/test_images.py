@@ -70,7 +70,7 @@ def test_one_channel_is_grey_and_another_shape_can_be_asked_for(tmp_path):
     assert (image[:, 0] == 60).all() and (image[:, -1] == 0).all()  # 0.299 red
 
 
-def test_a_file_that_cannot_be_read_is_an_error_that_begins_with_its_path(tmp_path):
+def test_what_cannot_be_read_is_an_error_with_its_path(tmp_path, monkeypatch):
     (tmp_path / "text.png").write_text("no image")
     os.truncate(save_image(tmp_path / "half.jpg", size=(300, 300)), 900)
     for dtype in ("float32", "int32"):
@@ -79,10 +79,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_begins_with_its_path(tmp_pa
         with pytest.raises(InputError) as error:
             load_image(path)
         assert str(error.value).startswith(f"{path}: ")
-
-
-def test_an_error_without_a_text_says_its_type(monkeypatch):
-    monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))
+    monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))  # has no text
     with pytest.raises(InputError, match=r"^x.png: MemoryError\(\)$"):
         load_image("x.png")
 

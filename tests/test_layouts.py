@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, run_python
-from PIL import Image
 
 from pyimagesearch.csv_rows import InputError, parse_image, read_labels, read_lines
 
@@ -104,15 +103,12 @@ def write_rows(path, layout, spoil=lambda *row: row):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, layout):
+    assert len(TABLE) == len(LAYOUTS)
     write_rows(tmp_path / "x.csv", layout)
     _, labels, images = zip(*read_rows_of(layout)(tmp_path / "x.csv"))
     assert labels == ("rose", "iris", "iris") * 2
     wanted = [paint(layout, k) for k in range(6)]
     np.testing.assert_allclose(images, wanted, atol=1e-3)
-
-
-def test_no_line_of_the_table_is_left_out():
-    assert len(TABLE) == len(LAYOUTS)
 
 
 @pytest.mark.parametrize(("layout", "bad"), CASES)
@@ -125,33 +121,31 @@ def test_a_bad_row_of_any_layout_is_one_line_with_its_number(tmp_path, layout, b
     assert len(str(error.value).splitlines()) == 1
 
 
-def run_copy(folder, shape, reader, wanted, bad):
-    """Run a copy of the project on painted pixels, then on bad rows, by path and line."""
-    shutil.copytree(ROOT / "pyimagesearch", f"{folder}/pyimagesearch")
-    shutil.copy(ROOT / "train.py", folder)
-    code = Path(folder, "pyimagesearch", "csv_rows.py")
-    text = code.read_text().replace("SHAPE = (64, 64, 3)", f"SHAPE = {shape}")
-    if reader:
-        start, end = text.index("def read_rows"), text.index("def parse_image")
-        text = f"{text[:start]}{reader}\n\n\n{text[end:]}"
-    code.write_text(text)
+def run_copy(layout):
+    """Run a copy of the project on painted pixels, then on bad rows."""
+    shutil.copytree(ROOT / "pyimagesearch", f"{layout}/pyimagesearch")
+    shutil.copy(ROOT / "train.py", layout)
+    code, painted = Path(layout, "pyimagesearch", "csv_rows.py"), paint(layout, 0)
+    text = code.read_text().replace("SHAPE = (64, 64, 3)", f"SHAPE = {painted.shape}")
+    start, end = text.index("def read_rows"), text.index("def parse_image")
+    code.write_text(f"{text[:start]}{reader_of(layout)}\n\n\n{text[end:]}")
     for name in [name for name in sys.modules if name.startswith("pyimagesearch")]:
         del sys.modules[name]
-    sys.path.insert(0, folder)
-    if not reader:
-        sys.argv = ["build_csv", "--images", "photos", "--output", folder]
-        runpy.run_module("pyimagesearch.datasets.build_csv", run_name="__main__")
+    sys.path.insert(0, layout)
 
-    path = f"{folder}/flowers17_training.csv"
+    path = f"{layout}/rows.csv"
+    write_rows(path, layout)
     sys.argv = ["train.py", "-e", "1", "-b", "4", "-v", path, "-t", path]
-    names = runpy.run_path(f"{folder}/train.py")
+    names = runpy.run_path(f"{layout}/train.py")
     names["main"]()
     lb = names["LabelBinarizer"]().fit(["iris", "rose"])
     images, one_hot = next(names["csv_image_generator"](path, 6, lb))
-    np.testing.assert_array_equal(images, wanted)
-    assert not reader or one_hot[:, 1].tolist() == [1, 0, 0, 1, 0, 0]
+    np.testing.assert_array_equal(images, [paint(layout, k) for k in range(6)])
+    assert one_hot[:, 1].tolist() == [1, 0, 0, 1, 0, 0]
 
     os.remove("plot.png")
+    bad = {f"{layout}/{name}.csv": spoil for name, spoil in BAD_ROWS.items()}
+    bad = {path: write_rows(path, layout, spoil) for path, spoil in bad.items()}
     files = list(os.walk("."))
     for sys.argv[-1], number in bad.items():
         with pytest.raises(SystemExit) as stop:
@@ -161,30 +155,15 @@ def run_copy(folder, shape, reader, wanted, bad):
     assert list(os.walk(".")) == files
 
 
-def run_five_layouts_and_another_shape():
-    layouts = ["a header", "the label last", "an index or id, then the label"]
-    for layout in [*layouts, "semicolons", "all pixels in one cell"]:
-        os.mkdir(layout)
-        write_rows(f"{layout}/flowers17_training.csv", layout)
-        bad = {f"{layout}/{name}.csv": spoil for name, spoil in BAD_ROWS.items()}
-        bad = {path: write_rows(path, layout, spoil) for path, spoil in bad.items()}
-        painted = [paint(layout, k) for k in range(6)]
-        run_copy(layout, painted[0].shape, reader_of(layout), painted, bad)
-
-    picture = np.kron(paint("", 0), np.ones((4, 8, 1), "uint8"))  # 48 by 80
-    for number, label in itertools.product(range(8), ("iris", "rose")):
-        Path("photos", label).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(f"photos/{label}/{number}.png")
-    # The builder shuffles: all pictures are alike.
-    run_copy("built", picture.shape, None, [picture] * 6, {})
-
-
 # Importing TensorFlow takes seconds, so all copies of the project run in one process.
-def test_train_py_keeps_its_promises_on_every_layout_and_shape(tmp_path):
+def test_train_py_keeps_its_promises_on_five_layouts(tmp_path):
     output = run_python(tmp_path, __file__)
-    assert output.count(" 2 classes: iris, rose\n") == 6
-    assert output.count("[INFO] training") == 6  # on no bad row
+    assert output.count(" 2 classes: iris, rose\n") == 5
+    assert output.count("[INFO] training") == 5  # on no bad row
 
 
 if __name__ == "__main__":
-    run_five_layouts_and_another_shape()
+    for name in ("a header", "the label last", "an index or id, then the label"):
+        run_copy(name)
+    run_copy("semicolons")
+    run_copy("all pixels in one cell")

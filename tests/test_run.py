@@ -23,36 +23,24 @@ EVALUATING = "[INFO] evaluating network..."
 ALLOCATOR = "TF_CPU_ALLOCATOR_USE_BFC"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A folder in which a run was told all options, and what it printed."""
-    folder = tmp_path_factory.mktemp("finished")
-    make_pair(folder)
+def test_with_all_options_the_report_is_that_of_the_saved_model(pair, tmp_path):
     options = (
         "--train-csv train.csv --test-csv test.csv --epochs 2 --batch-size 8"
         " --plot curves.png --model model.keras --backup run.weights.h5 --seed 1"
     )
-    return folder, run_python(folder, ROOT / "train.py", *options.split())
-
-
-def test_the_report_is_that_of_the_saved_model(finished):
-    folder, output = finished
-    model = keras.models.load_model(folder / "model.keras")
-    _, labels, images = zip(*read_rows(folder / "test.csv"))
+    output = run_python(tmp_path, ROOT / "train.py", *options.split())
+    model = keras.models.load_model(tmp_path / "model.keras")
+    _, labels, images = zip(*read_rows(pair[1]))
     probabilities = model.predict(np.array(images, "float32"), verbose=0)
-    names = (folder / "model.classes.txt").read_text().splitlines()
+    names = (tmp_path / "model.classes.txt").read_text().splitlines()
     predicted = np.array(names)[probabilities.argmax(axis=1)]
     wanted = classification_report(labels, predicted, zero_division=0)
     assert output.endswith(wanted + "\n")
     assert "5/5" in output.split("[INFO] training w/ generator...")[1]  # 40 // 8 steps
     assert "3/3" in output.split(EVALUATING)[1]  # ceil(21 / 8)
-
-
-def test_it_leaves_what_was_asked_for_and_nothing_else(finished):
-    folder, _ = finished
-    assert (folder / "curves.png").read_bytes().startswith(PNG)
-    names = {path.name for path in folder.iterdir()} - {"train.csv", "test.csv"}
-    assert names == {"curves.png", "model.keras", "model.classes.txt"}
+    assert (tmp_path / "curves.png").read_bytes().startswith(PNG)
+    left = {path.name for path in tmp_path.iterdir()} - {"train.csv", "test.csv"}
+    assert left == {"curves.png", "model.keras", "model.classes.txt"}
 
 
 def tiny_network(width, height, depth, classes):
@@ -94,9 +82,7 @@ def test_the_report_is_of_the_classes_that_occur(run, write_csv, monkeypatch):
 
 
 @pytest.mark.parametrize(("users", "wanted"), [(None, "true"), ("false", "false")])
-def test_tensorflows_allocator_is_used_unless_the_user_said_no(
-    run, monkeypatch, users, wanted
-):
+def test_tensorflows_allocator_is_the_default(run, monkeypatch, users, wanted):
     monkeypatch.setenv(ALLOCATOR, users or "")
     if not users:
         monkeypatch.delenv(ALLOCATOR)
@@ -111,9 +97,7 @@ def before_the_report(monkeypatch, accident):
     monkeypatch.setattr(keras.Model, "predict", change)
 
 
-def test_a_run_that_was_killed_while_it_evaluated_reports_next_time(
-    run, monkeypatch, tmp_path, capsys
-):
+def test_a_run_killed_while_evaluating_reports(run, monkeypatch, tmp_path, capsys):
     options = "-e 2 -b 8 -m m.keras --backup b.weights.h5"
     with monkeypatch.context() as context, pytest.raises(ZeroDivisionError):
         before_the_report(context, lambda: 1 / 0)
@@ -132,9 +116,7 @@ def test_a_run_that_was_killed_while_it_evaluated_reports_next_time(
     assert "Epoch 1/2" in run(options)
 
 
-def test_a_plot_that_fails_costs_neither_the_report_nor_the_model_nor_the_backup(
-    run, monkeypatch, tmp_path, capsys
-):
+def test_a_plot_that_fails_costs_nothing_else(run, monkeypatch, tmp_path, capsys):
     (tmp_path / "plots").mkdir()
     before_the_report(monkeypatch, (tmp_path / "plots").rmdir)
     with pytest.raises(SystemExit) as stop:
