@@ -75,16 +75,13 @@ def parse(options):
         return [*map(str, vars(parse_args(epochs=75, batch_size=32)).values())]
 
 
-def test_options_have_the_tutorials_defaults_and_short_forms(monkeypatch, tmp_path):
+def test_options_have_the_tutorials_defaults(call_main, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert parse("") == DEFAULTS.split()
     for rest in ("c.pdf -m d.keras --backup e.weights.h5 --seed 0", "c.svg"):
         given = f"-t a.csv -v b.csv -e 1 -b 2 -p {rest}"
         assert parse(given)[: len(given.split()) // 2] == given.split()[1::2]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_help_shows_the_usage_and_each_default(call_main, capsys):
     with pytest.raises(SystemExit):
         call_main(train, "--help")
     output = " ".join(capsys.readouterr().out.split())

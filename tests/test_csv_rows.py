@@ -99,11 +99,13 @@ def test_spaces_plus_signs_and_leading_zeros_do_not_matter(form, value, place):
 
 @pytest.mark.parametrize("place", [0, 5, VALUES - 1])
 @pytest.mark.parametrize("cell", ["256", "-1", "1.5", "", "1 2", "1_0", "1#", "nan"])
-def test_anything_but_0_to_255_is_named_with_its_number(cell, place):
+def test_what_is_no_value_of_the_dtype_is_named_with_its_number(cell, place):
     message = error_of(parse, cell, place)
     assert message.startswith("x.csv, line 7: ") and message[-1] != "."
     assert f"{cell!r} to uint8 (0 to 255), value {place + 1}" in message
     assert "row 0" not in message
+    assert parse("0.5", dtype="float32")[5] == 0.5
+    assert "'half' to float32, value 6" in error_of(parse, "half", dtype="float32")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 12287, 12289, 24576])
@@ -112,11 +114,6 @@ def test_too_few_or_too_many_values_are_counted_for_the_shape(count):
     message = error_of(parse_image, ",".join(["9"] * count), "x.csv, line 7")
     shape = "12,288 for the shape (64, 64, 3)"
     assert message == f"x.csv, line 7: {count:,} {noun} instead of {shape}"
-
-
-def test_another_dtype_takes_other_numbers():
-    assert parse("0.5", dtype="float32")[5] == 0.5
-    assert "'half' to float32, value 6" in error_of(parse, "half", dtype="float32")
 
 
 @pytest.mark.parametrize("before", ["", "  ", "\ufeff\ufeff"])

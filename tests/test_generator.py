@@ -8,12 +8,12 @@ from itertools import chain, islice, product
 
 import numpy as np
 import pytest
-from conftest import Recorder, cached_csv, csv_bytes, make_rows, run_alone
+from conftest import Recorder, cached_csv, make_rows, run_alone
 from sklearn.preprocessing import LabelBinarizer
 
 import train
 from pyimagesearch import csv_rows
-from pyimagesearch.csv_rows import parse_image, read_lines, read_rows
+from pyimagesearch.csv_rows import read_rows
 from train import build_validation_data, csv_image_generator
 
 LABELS = ["rose", "iris", "lily"]
@@ -151,12 +151,6 @@ def test_each_validation_sees_each_row_once_in_order(rows_csv, bs):
     np.testing.assert_array_equal(trained, images[np.arange(40) % 12])
 
 
-def read_small_rows(path):
-    for where, line in read_lines(path):
-        label, _, values = line.partition(",")
-        yield where, label, parse_image(values, where, (8, 8, 1))
-
-
 NUMBERS = ["0.1", "-2", "7", "1e3", "0"]  # the class names are sorted as text
 
 
@@ -168,10 +162,9 @@ def test_validation_follows_another_reader_shape_and_target(tmp_path, target):
     copy, validation = tmp_path / "copy.py", inspect.getsource(build_validation_data)
     copy.write_text(generator.replace("one_hot[label]", target) + validation)
     build = runpy.run_path(copy, vars(train))["build_validation_data"]
-    rows, path = make_rows(NUMBERS, shape=(8, 8, 1)), tmp_path / "small.csv"
-    path.write_bytes(csv_bytes(rows))
-    lb = LabelBinarizer().fit(NUMBERS)
-    dataset = build(path, 2, lb, read_rows=read_small_rows)
+    rows = make_rows(NUMBERS, shape=(8, 8, 1))
+    read = lambda path: ((path, label, image) for label, image in rows)
+    dataset = build("no file", 2, LabelBinarizer().fit(NUMBERS), read_rows=read)
     for _ in range(2):  # each validation sees each row once
         batches = zip(*islice(dataset.as_numpy_iterator(), 3))
         images, targets = map(np.concatenate, batches)

@@ -1,11 +1,10 @@
 """Every Python block of the two pages runs as it stands, alone, on small data.
 
-The first line of a block may say more than ```python. README.md: "alone" needs no other
-block, "generator" is train.py's own text, "old", "new" and "template" are fragments.
-RECIPES.md: the blocks "own" form one program, and "own-later" is another, run after it;
-the blocks "angles" form one, which "several" or one "after angles" follows; those
-without a word, or with a saved flowers.keras, follow "set-up"; "devices" runs on two
-logical CPU devices in place of two GPUs, "workers" in two processes.
+README.md: "alone" needs no other block, "generator" is train.py's own text; "old",
+"new" and "template" are fragments. RECIPES.md: the blocks "own" form one program, after
+which "own-later" runs; the blocks "angles" another, which "several" or one "after
+angles" follows; those without a word, or with a saved flowers.keras, follow "set-up";
+"devices" runs on two logical CPU devices in place of two GPUs, "workers" twice.
 """
 
 import ast
@@ -127,12 +126,6 @@ def test_the_cure_for_few_pictures_reaches_every_moving_average():
 # README.md
 
 
-def test_the_lesson_is_short_and_begins_with_code():
-    assert len(README) <= 28_000
-    assert README.index("```python") < 1200
-    assert FIRST.count("\n") <= 45
-
-
 def test_the_first_block_learns_and_ends_with_a_prediction(in_folder, capsys):
     # A batch of 8 makes 6 steps of 48 rows.
     code = FIRST.replace("epochs=5", "epochs=30").replace("32", "8")
@@ -141,7 +134,10 @@ def test_the_first_block_learns_and_ends_with_a_prediction(in_folder, capsys):
     assert re.search(r"predicted: \w+ true: iris\n$", capsys.readouterr().out)
 
 
-def test_the_generator_on_the_page_is_the_one_in_train_py():
+def test_the_lesson_is_short_and_shows_train_pys_generator():
+    assert len(README) <= 28_000
+    assert README.index("```python") < 1200
+    assert FIRST.count("\n") <= 45
     *_, body = inspect.getsource(train.csv_image_generator).split('"""')
     signature = inspect.getsource(train.csv_image_generator).split('    """')[0]
     assert GENERATOR == signature + body.lstrip("\n")
@@ -195,7 +191,7 @@ def lines_of(path):
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def test_each_row_is_in_one_part_and_the_header_on_top_of_each(own):
+def test_each_row_is_in_one_part_and_the_submission_is_right(own):
     folder, _ = own
     digits = load_digits()
     wanted = [",".join(map(str, [*row])) for row in digits.data.astype(int)]
@@ -210,10 +206,7 @@ def test_each_row_is_in_one_part_and_the_header_on_top_of_each(own):
     labelled = [f"{label},{row}" for label, row in zip(digits.target, wanted)]
     assert sorted(rows) == sorted(labelled[:1500])
     assert contest == [f"{k},{wanted[k]}" for k in range(1500, 1797)]
-
-
-def test_the_submission_is_right_and_in_the_contests_order(own):
-    folder, _ = own
+    # The submission is right, and in the contest's order.
     header, *lines = lines_of(folder / "submission.csv")
     ids, labels = zip(*(line.split(",") for line in lines))
     assert header == "id,label" and ids == tuple(map(str, range(1500, 1797)))
