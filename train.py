@@ -70,7 +70,7 @@ def csv_image_generator(
 
         if not found_rows:  # or the loop would never end
             raise ValueError(f"{inputPath}: no rows")
-        # Evaluation wants each row once, so the leftover rows form a batch of their
+        # Evaluation needs each row once, so the leftover rows form a batch of their
         # own; training keeps them and fills the batch from the top of the file.
         if images and mode == "eval":
             yield np.array(images, dtype="float32"), np.array(labels)
