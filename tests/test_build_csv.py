@@ -240,7 +240,7 @@ def test_images_that_cannot_be_read_are_counted_and_three_are_named(fail, classe
     path = pack(classes, classes.with_suffix(".zip"), "top")
     message = fail(build_csv, "--archive", path)
     assert f"{path}: can't read 4 of 20 images; repair, shrink or remove" in message
-    assert [f"top/rose/{name}.jpg: " in message for name in "abcd"] == [1, 1, 1, 0]
+    assert [f" top/rose/{name}.jpg: " in message for name in "abcd"] == [1, 1, 1, 0]
 
 
 def test_very_large_pictures_are_not_left_out_as_no_images(fail, classes, monkeypatch):
