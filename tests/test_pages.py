@@ -364,17 +364,17 @@ def test_image_and_mask_are_changed_alike(angles, tmp_path, monkeypatch):
     for k in range(4):
         grey = np.kron(rng.integers(0, 2, (8, 8)), np.ones((8, 8))) * 255
         Image.fromarray(np.dstack([grey] * 3).astype("uint8")).save(f"{k}.png")
-    Path("masks.csv").write_text("".join(f"{k}.png,{k}.png\n" for k in range(4)))
+    Path("masks.csv").write_text("".join(f"{k}.png,{k}.png\n" for k in range(4)) * 10)
     names = after_angles(angles, "read_masks")
-    (code,) = blocks("after angles masks")
-    exec(code, names)  # noqa: S102
+    exec("\n".join(blocks("after angles masks")), names)  # noqa: S102
     batches = [(names["images"], names["masks"]), next(names["generator"])]
     for images, masks in batches:
         assert set(np.unique(masks)) == {0, 1}
         # Only the edges, which are interpolated in the image, may differ.
         assert np.mean((images[..., :1] > 127) == masks) > 0.95
     assert np.mean(batches[0][1] == batches[1][1]) < 0.95
-    assert Path("masks.png").exists()
+    assert np.mean((names["predicted"] > 0.5) == names["masks"]) > 0.9
+    assert np.array(Image.open("masks.png")).std() > 10
 
 
 def test_numbers_are_learned(in_folder):
