@@ -107,8 +107,7 @@ def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, layout):
     write_rows(tmp_path / "x.csv", layout)
     _, labels, images = zip(*read_rows_of(layout)(tmp_path / "x.csv"))
     assert labels == ("rose", "iris", "iris") * 2
-    wanted = [paint(layout, k) for k in range(6)]
-    np.testing.assert_allclose(images, wanted, atol=1e-3)
+    np.testing.assert_allclose(images, [paint(layout, k) for k in range(6)], atol=1e-3)
 
 
 @pytest.mark.parametrize(("layout", "bad"), CASES)
@@ -142,6 +141,7 @@ def run_copy(layout):
     images, one_hot = next(names["csv_image_generator"](path, 6, lb))
     np.testing.assert_array_equal(images, [paint(layout, k) for k in range(6)])
     assert one_hot[:, 1].tolist() == [1, 0, 0, 1, 0, 0]
+    assert names["build_model"](2, epochs=1).input_shape == (None, *painted.shape)
 
     os.remove("plot.png")
     bad = {f"{layout}/{name}.csv": spoil for name, spoil in BAD_ROWS.items()}
