@@ -70,7 +70,6 @@ def test_lines_have_their_number_and_no_mark_and_blank_ones_are_left_out(file):
 
 @given(st.text(ODD, max_size=6) | ANY_TEXT | NUMBERS, PLACES)
 @example("\u01fe", 5)  # 206 to numpy's reader
-@example("5\u01ff", 5)
 @example("1e1", 5)
 @example("14#", VALUES - 1)
 def test_one_odd_cell_is_that_number_or_an_error(cell, place):

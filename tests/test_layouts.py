@@ -121,7 +121,6 @@ def test_a_bad_row_of_any_layout_is_one_line_with_its_number(tmp_path, layout, b
 
 
 def run_copy(layout):
-    """Run a copy of the project on painted pixels, then on bad rows."""
     shutil.copytree(ROOT / "pyimagesearch", f"{layout}/pyimagesearch")
     shutil.copy(ROOT / "train.py", layout)
     code, painted = Path(layout, "pyimagesearch", "csv_rows.py"), paint(layout, 0)

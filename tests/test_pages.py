@@ -276,7 +276,6 @@ def test_from_a_folder_to_arrays_keeps_the_pixels_and_saves_all(in_folder):
 
 @pytest.fixture(scope="module")
 def angles(tmp_path_factory):
-    """What the program for targets left, on a quarter of its epochs."""
     folder = tmp_path_factory.mktemp("angles")
     with pytest.MonkeyPatch.context() as context:
         context.chdir(folder)
@@ -289,12 +288,15 @@ def test_the_angle_is_learned_from_mirrored_roads(angles):
     assert np.corrcoef(predicted, truth)[0, 1] > 0.9
 
 
-def test_the_rate_of_build_model_ends_in_nan(angles):
+def test_the_rate_of_build_model_ends_in_nan_and_scaled_prices_do_not(angles):
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 1))
+    degrees, prices = np.linspace(-40, 40, 40), np.linspace(2_000, 18_000, 40)
+    read = lambda path: (("", price, None) for price in prices)
+    scaled = after_angles(angles | {"read_rows": read}, "spread")["model"]
     model = keras.models.clone_model(angles["model"])
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
-    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 1))
-    history = model.fit(images, np.linspace(-40, 40, 40), 4, epochs=4, verbose=0)
-    assert np.isnan(history.history["loss"][-1])
+    assert np.isnan(model.fit(images, degrees, 4, 4, 0).history["loss"][-1])
+    assert scaled.fit(images, prices, 4, 4, 0).history["mae"][-1] < 2 * np.std(prices)
 
 
 @pytest.mark.parametrize(("mode", "sizes"), [("train", "2222"), ("eval", "2212")])
