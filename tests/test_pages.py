@@ -296,7 +296,7 @@ def test_the_rate_of_build_model_ends_in_nan_and_scaled_prices_do_not(angles):
     model = keras.models.clone_model(angles["model"])
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
     assert np.isnan(model.fit(images, degrees, 4, 4, 0).history["loss"][-1])
-    assert scaled.fit(images, prices, 4, 4, 0).history["mae"][-1] < 2 * np.std(prices)
+    assert np.isfinite(scaled.fit(images, prices, 4, 4, 0).history["loss"][-1])
 
 
 @pytest.mark.parametrize(("mode", "sizes"), [("train", "2222"), ("eval", "2212")])
