@@ -116,7 +116,7 @@ def test_too_few_or_too_many_values_are_counted_for_the_shape(count):
 
 
 @pytest.mark.parametrize("before", ["", "  ", "\ufeff\ufeff"])
-def test_a_row_is_where_it_stands_its_label_and_its_image(file, before):
+def test_read_rows_yields_where_label_and_image(file, before):
     ((label, image),) = make_rows(["Gänse blümchen 雏菊"])
     path = file(csv_bytes([(f"\n{before}{label} ", image)]))
     ((where, read_label, read_image),) = csv_rows.read_rows(path)

@@ -111,8 +111,8 @@ def test_a_block_runs(in_folder, code):
 
 
 def test_every_kind_of_block_is_known():
-    kinds = "own|own-later|(after )?angles( masks)?|several|(alone ?)?(flowers.keras)?"
-    kinds += "|set-up|layout|momentum|devices|workers"
+    kinds = "own|own-later|angles|after angles( masks)?|several|set-up|layout|momentum"
+    kinds += "|devices|workers|(alone ?)?(flowers.keras)?"
     assert [kind for kind, _ in BLOCKS if not re.fullmatch(kinds, kind)] == []
 
 
