@@ -4,6 +4,8 @@
 on flowers17_testing.csv, and saves a plot of loss and accuracy as plot.png.
 """
 
+import functools
+import gc
 import math
 import os
 
@@ -17,7 +19,7 @@ from tensorflow.keras.optimizers import SGD, schedules
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 from pyimagesearch.callbacks import Backup, StopOnCtrlC, load_backup
-from pyimagesearch.csv_rows import IMAGE_SHAPE, check_csvs, read_rows
+from pyimagesearch.csv_rows import IMAGE_SHAPE, InputError, check_csvs, read_rows
 from pyimagesearch.minivggnet import MiniVGGNet
 from pyimagesearch.options import one_line_errors, parse_args
 from pyimagesearch.safe_files import replacing, save_model
@@ -48,49 +50,55 @@ def csv_image_generator(
     if bs < 1:
         raise ValueError(f"bs is {bs}, but a batch holds at least 1 row")
 
-    # One row of the identity matrix per class. lb.transform() would turn an unknown
-    # label into zeros, and two classes into a single column.
-    one_hot = dict(zip(lb.classes_, np.eye(len(lb.classes_), dtype="float32")))
-
+    known_labels = set(lb.classes_)
     images, labels = [], []
+
+    def build_batch():
+        # One-hot: a 1 in the column of the row's class. lb.transform() would turn an
+        # unknown label into zeros, and two classes into a single column.
+        one_hot = [lb.classes_ == label for label in labels]
+        return np.array(images, "float32"), np.array(one_hot, "float32")
+
     while True:
         found_rows = False
         for where, label, image in read_rows(inputPath):
             found_rows = True
-            if label not in one_hot:
-                raise ValueError(f"{where}: {label!r} is not a label that lb knows")
+            if label not in known_labels:
+                raise InputError(f"{where}: {label!r} is not a label that lb knows")
             images.append(image)
-            labels.append(one_hot[label])
+            labels.append(label)
             if len(images) >= bs:
-                batch = np.array(images, dtype="float32"), np.array(labels)
+                batch = build_batch()
                 if aug is not None and mode == "train":
                     batch = next(aug.flow(*batch, batch_size=bs))
+                    gc.collect(0)  # Keras' iterator refers to itself: free its arrays
                 yield batch
                 images, labels = [], []
 
         if not found_rows:  # or the loop would never end
-            raise ValueError(f"{inputPath}: no rows")
+            raise InputError(f"{inputPath}: no rows")
         # Evaluation needs each row once, so the leftover rows form a batch of their
         # own; training keeps them and fills the batch from the top of the file.
         if images and mode == "eval":
-            yield np.array(images, dtype="float32"), np.array(labels)
+            yield build_batch()
             images, labels = [], []
 
 
-def build_validation_data(path, bs, lb, *, read_rows=read_rows):
-    """Return a CSV's batches as an endless tf.data.Dataset for fit's validation_data.
+def as_validation_data(make_generator):
+    """Return a generator's batches as an endless tf.data.Dataset for validation_data.
 
-    It starts a new generator for each validation, so ceil(rows / bs) validation_steps
-    see each row once. Given the generator itself, Keras would replay its first two
-    batches in every epoch, then continue wherever the generator happens to be.
+    make_generator, called without arguments, returns a new generator of (inputs,
+    targets) or (inputs, targets, weights), each an array, or a dict or tuple of arrays.
+    It is called once per validation, so validation_steps of ceil(rows / batch size) see
+    each row once. Given the generator itself, Keras would replay its first two batches
+    in every epoch, then continue wherever the generator happens to be.
     """
 
-    def batches():
-        return csv_image_generator(path, bs, lb, mode="eval", read_rows=read_rows)
+    def spec(array):  # only the number of rows may differ from batch to batch
+        return tf.TensorSpec((None, *np.shape(array)[1:]), np.asarray(array).dtype)
 
-    # Only the number of rows may differ from batch to batch.
-    specs = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in next(batches())]
-    return tf.data.Dataset.from_generator(batches, output_signature=tuple(specs))
+    specs = tf.nest.map_structure(spec, next(make_generator()))
+    return tf.data.Dataset.from_generator(make_generator, output_signature=specs)
 
 
 def build_augmenter():
@@ -164,7 +172,9 @@ def main():
 
     aug = build_augmenter()
     train_gen = csv_image_generator(args.train_csv, args.batch_size, lb, aug=aug)
-    validation_data = build_validation_data(args.test_csv, args.batch_size, lb)
+    make_test_gen = functools.partial(
+        csv_image_generator, args.test_csv, args.batch_size, lb, mode="eval"
+    )
     model = build_model(len(lb.classes_), args.epochs)
     initial_epoch = load_backup(model, args.backup, train_steps, args.epochs)
 
@@ -172,7 +182,7 @@ def main():
     history = model.fit(
         train_gen,
         steps_per_epoch=train_steps,
-        validation_data=validation_data,
+        validation_data=as_validation_data(make_test_gen),
         validation_steps=test_steps,
         initial_epoch=initial_epoch,
         epochs=args.epochs,
@@ -183,8 +193,7 @@ def main():
         save_model(model, lb.classes_, args.model)
 
     print("[INFO] evaluating network...")
-    test_gen = csv_image_generator(args.test_csv, args.batch_size, lb, mode="eval")
-    probabilities = model.predict(test_gen, steps=test_steps)
+    probabilities = model.predict(make_test_gen(), steps=test_steps)
     predicted = lb.classes_[probabilities.argmax(axis=1)]
     print(classification_report(test_labels, predicted, zero_division=0))
 

@@ -1,0 +1,1 @@
+"""The pages for one's own data, and `python -m pyimagesearch.recipes`."""

@@ -1,0 +1,56 @@
+"""Run the programs of the recipes' pages as a reader gets them, only shorter."""
+
+import runpy
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from conftest import csv_bytes, make_rows
+from tensorflow import keras
+
+from pyimagesearch.recipes import __main__ as recipes
+
+TRAIN, TEST = "flowers17_training.csv", "flowers17_testing.csv"
+KINDS = ["iris", "rose", "lily", "daisy", "tulip", "pansy"]
+
+
+def write_flowers(folder):
+    """Write two small flower CSVs: six kinds, 12 rows of each and 6."""
+    (folder / TRAIN).write_bytes(csv_bytes(make_rows(KINDS * 12)))
+    (folder / TEST).write_bytes(csv_bytes(make_rows(KINDS * 6, 1)))
+
+
+def shorter_fit(epochs):
+    """Return a fit that stops after so many epochs, however many it is asked for."""
+    fit = keras.Model.fit
+
+    def short(self, *args, **options):
+        first = options.get("initial_epoch", 0)
+        options["epochs"] = min(options.get("epochs", 1), first + epochs)
+        return fit(self, *args, **options)
+
+    return short
+
+
+def run_code(folder, code, epochs=1000, name="block.py"):
+    """Run a program in the folder, in this process; return its variables.
+
+    The folder is to be the current one (monkeypatch.chdir).
+    """
+    (folder / name).write_text(code, encoding="utf-8")
+    keras.utils.set_random_seed(0)
+    with patch.object(keras.Model, "fit", shorter_fit(epochs)):
+        return runpy.run_path(str(folder / name), run_name="__main__")
+
+
+def run_page(folder, page, epochs=1000):
+    """Write a page's program, and its later ones, with `python -m`; run the first."""
+    with patch.object(sys, "argv", ["recipes", f"{page}.py"]):
+        recipes.main()
+    return run_code(folder, Path(f"{page}.py").read_text(encoding="utf-8"), epochs)
+
+
+def lines_of(path):
+    return Path(path).read_text(encoding="utf-8").splitlines()
+
+
