@@ -2,31 +2,110 @@
 
 `python -m pyimagesearch.recipes own_csv.py` writes the program of own_csv.md, and its
 later blocks beside it as own_csv_2.py, own_csv_3.py, ...; own_csv.ipynb writes the page
-as a notebook.
+as a notebook. Files that are there stay as they are.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
 
+from pyimagesearch.csv_rows import InputError
+from pyimagesearch.options import one_line_errors
+
 FOLDER = Path(__file__).parent
-FENCED = re.compile(r"(?ms)^```(\w*) ?([^\n]*)\n(.*?)^```$")
+# A fenced block, with its language, word and text, or a heading, with its text.
+PIECE = re.compile(r"(?ms)^```(\w*) ?([^\n]*)\n(.*?)^```$|^#+ ([^\n]*)$")
+LINK = re.compile(r"\[([^]]+)\]\((?!http)[^)]+\)")
+
+SET_UP = """\
+%matplotlib inline
+from pathlib import Path
+
+# TensorFlow prints red lines when it is imported; they are no errors.
+if not Path("train.py").is_file():
+    # Write these two lines above, with the path of your clone, and run this cell again:
+    # %cd keras-generator
+    # %pip install -q -r requirements.txt
+    raise FileNotFoundError(f"no train.py in {Path.cwd()}: do what the comment says")
+"""
+RESTART = """\
+**The next cell is a process of its own: restart the kernel first**, and run the first cell
+of this notebook again.
+"""
+
+
+def read_page(page):
+    return (FOLDER / f"{page}.md").read_text(encoding="utf-8")
 
 
 def code_blocks(page, word=""):
     """Return the Python blocks of a page, such as "own_csv", fenced with this word."""
-    text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
-    found = FENCED.findall(text)
-    return [code for language, w, code in found if (language, w) == ("python", word)]
+    found = PIECE.findall(read_page(page))
+    return [code for language, w, code, _ in found if (language, w) == ("python", word)]
 
 
+def build_programs(page):
+    """Return a page's program, then its later ones, with its headings as comments."""
+    program, later, comment = [], [], ""
+    for language, word, code, heading in PIECE.findall(read_page(page)):
+        if heading:
+            comment = f"# {heading}\n\n"
+        elif language == "python" and word in ("", "later"):
+            (later if word else program).append(comment + code)
+            comment = ""
+    return ["\n\n".join(program), *later]
+
+
+def build_notebook(page):
+    """Return a page as a Jupyter notebook: its programs' blocks are the code cells."""
+    cells, text, end = [make_cell("code", SET_UP)], read_page(page), 0
+    for block in PIECE.finditer(text):
+        language, word, code, _ = block.groups()
+        if language == "python" and word in ("", "later"):
+            prose = text[end : block.start()] + (RESTART if word else "")
+            show = "figure" if "savefig" in code else ""  # a picture, in the notebook
+            cells += [make_cell("markdown", prose), make_cell("code", code + show)]
+            end = block.end()
+    cells.append(make_cell("markdown", text[end:]))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
+    return json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 4}, indent=1)
+
+
+def make_cell(kind, source):
+    if kind == "code":
+        results = {"execution_count": None, "outputs": []}
+    else:
+        results = {}
+        # Links to files and headings lead nowhere here; a word hides a block's colours.
+        source = LINK.sub(r"\1", source)
+        source = re.sub(r"(?m)^```python .*$", "```python", source)
+    return {"cell_type": kind, "metadata": {}, "source": source.strip()} | results
+
+
+@one_line_errors
 def main():
-    for name in sys.argv[1:]:
-        page = Path(name).stem
-        programs = ["\n\n".join(code_blocks(page)), *code_blocks(page, "later")]
-        for number, program in enumerate(programs, start=1):
-            path = Path(f"{page}_{number}.py" if number > 1 else f"{page}.py")
-            path.write_text(program, encoding="utf-8")
+    pages = [path.stem for path in sorted(FOLDER.glob("*.md"))]
+    pages = [page for page in pages if code_blocks(page)]
+    files = {}
+    for name in sys.argv[1:] or [""]:
+        page, _, ending = name.rpartition(".")
+        if page not in pages or ending not in ("py", "ipynb"):
+            names = ", ".join(f"{page}.py" for page in pages)
+            notebook = "with .ipynb in place of .py, you get a notebook"
+            raise InputError(f"{name!r} is not one of {names}; {notebook}")
+        if ending == "ipynb":
+            files[name] = build_notebook(page)
+        else:
+            for number, program in enumerate(build_programs(page), start=1):
+                files[f"{page}_{number}.py" if number > 1 else name] = program
+    for name in files:
+        if Path(name).exists():
+            raise InputError(f"{name} is already here; rename it, nothing was written")
+    for name, text in files.items():
+        Path(name).write_text(text, encoding="utf-8")
+        print("wrote", name)
 
 
 if __name__ == "__main__":
