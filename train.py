@@ -4,10 +4,10 @@
 on flowers17_testing.csv, and saves a plot of loss and accuracy as plot.png.
 """
 
-import functools
 import gc
 import math
 import os
+from functools import partial
 
 import matplotlib.style
 import numpy as np
@@ -18,11 +18,22 @@ from sklearn.preprocessing import LabelBinarizer
 from tensorflow.keras.optimizers import SGD, schedules
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
-from pyimagesearch.callbacks import Backup, StopOnCtrlC, load_backup
-from pyimagesearch.csv_rows import IMAGE_SHAPE, InputError, check_csvs, read_rows
+from pyimagesearch.callbacks import Backup, StopOnCtrlC, WatchTraining, load_backup
+from pyimagesearch.csv_rows import (
+    IMAGE_SHAPE,
+    InputError,
+    check_csvs,
+    check_labels,
+    read_rows,
+)
 from pyimagesearch.minivggnet import MiniVGGNet
-from pyimagesearch.options import one_line_errors, parse_args
+from pyimagesearch.options import Attempt, one_line_errors, parse_args
 from pyimagesearch.safe_files import replacing, save_model
+
+TRAIN_CSV = "flowers17_training.csv"
+TEST_CSV = "flowers17_testing.csv"
+NUM_EPOCHS = 75
+BS = 32  # rows per batch
 
 
 def csv_image_generator(
@@ -39,11 +50,11 @@ def csv_image_generator(
     may be shorter, and aug is not used.
 
     aug, if given, is any object with Keras' flow(images, labels, batch_size=), applied
-    once per batch. Keras' own changes only the images: a target that moves with the
-    picture, such as an angle, a box or a mask, needs an aug of your own, for both.
-    read_rows(inputPath) yields (where, label, image) for each row, once; pass your own
-    for another layout. Raises ValueError for a bad row, a label that lb doesn't know, a
-    pass without rows, another mode, or a bs below 1, from the next() that reaches it.
+    once per batch. Keras' own changes only the images: a target that moves with them,
+    such as an angle or a mask, needs an aug of your own. read_rows(inputPath) yields
+    (where, label, image) for each row, once; pass your own for another layout. Raises
+    ValueError for a bad row, a label that lb doesn't know, a pass without rows, another
+    mode, or a bs below 1, from the next() that reaches it.
     """
     if mode not in ("train", "eval"):
         raise ValueError(f"mode is {mode!r}, not 'train' or 'eval'")
@@ -87,25 +98,20 @@ def csv_image_generator(
 def as_validation_data(make_generator):
     """Return a generator's batches as an endless tf.data.Dataset for validation_data.
 
-    make_generator, called without arguments, returns a new generator of (inputs,
-    targets) or (inputs, targets, weights), each an array, or a dict or tuple of arrays.
-    It is called once per validation, so validation_steps of ceil(rows / batch size) see
-    each row once. Given the generator itself, Keras would replay its first two batches
-    in every epoch, then continue wherever the generator happens to be.
+    make_generator() returns a new generator of (inputs, targets) or (inputs, targets,
+    weights), each an array, or a dict or tuple of arrays. It is called for each
+    validation, so ceil(rows / batch size) steps see each row once. Given the generator
+    itself, Keras would replay its first two batches in every epoch, then continue
+    wherever the generator happens to be.
     """
-
-    def spec(array):  # only the number of rows may differ from batch to batch
-        return tf.TensorSpec((None, *np.shape(array)[1:]), np.asarray(array).dtype)
-
+    # Only the number of rows may differ from batch to batch.
+    spec = lambda a: tf.TensorSpec((None, *np.shape(a)[1:]), np.asarray(a).dtype)
     specs = tf.nest.map_structure(spec, next(make_generator()))
     return tf.data.Dataset.from_generator(make_generator, output_signature=specs)
 
 
 def build_augmenter():
-    """Return an augmenter for flowers, which may be mirrored.
-
-    Digits, letters, roads and hands may not: they need horizontal_flip=False.
-    """
+    """Return an augmenter for flowers; digits, letters and roads must not be flipped."""
     return ImageDataGenerator(
         rotation_range=20,
         zoom_range=0.15,
@@ -118,14 +124,14 @@ def build_augmenter():
 
 
 def build_model(classes, epochs):
-    """Return MiniVGGNet for images of IMAGE_SHAPE, compiled.
-
-    `epochs` sets how fast the learning rate falls.
-    """
+    """Return MiniVGGNet, compiled; `epochs` sets how fast the learning rate falls."""
     height, width, channels = IMAGE_SHAPE
     model = MiniVGGNet.build(width, height, channels, classes)
-    rate = 0.01  # after t updates, rate / (1 + t * rate / epochs)
-    decaying = schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=rate / epochs)
+    learning_rate = 0.01  # after t updates, learning_rate / (1 + t * decay)
+    decay = learning_rate / epochs
+    decaying = schedules.InverseTimeDecay(
+        learning_rate, decay_steps=1, decay_rate=decay
+    )
     optimizer = SGD(decaying, momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     return model
@@ -143,8 +149,7 @@ def save_plot(history, path):
             axes.plot(epochs, history.history[name], ".-", label=f"train_{name}")
             axes.plot(epochs, history.history[f"val_{name}"], ".-", label=f"val_{name}")
             axes.legend()
-        # On unscaled pixels the first validation losses are often above 100; a linear
-        # axis would squash the other curves flat.
+        # A first validation loss of 100, as here, would flatten curves on a linear axis.
         loss.set(ylabel="Loss", yscale="log")
         loss.set_title("Training Loss and Accuracy on Dataset")
         accuracy.set(xlabel="Epoch #", ylabel="Accuracy", ylim=(0, 1))
@@ -155,9 +160,9 @@ def save_plot(history, path):
 
 @one_line_errors
 def main():
-    args = parse_args(epochs=75, batch_size=32)
-    # A generator in fit makes TensorFlow return freed memory to the system at once,
-    # which costs a third of the CPU time; its own allocator keeps the memory.
+    args = parse_args(TRAIN_CSV, TEST_CSV, NUM_EPOCHS, BS)
+    bs = args.batch_size
+    # Or fit on a generator, where oneDNN is off, returns freed memory, which is slow.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     if args.seed is not None:
         tf.keras.utils.set_random_seed(args.seed)
@@ -165,40 +170,47 @@ def main():
         tf.config.experimental.enable_op_determinism()
 
     # Report bad rows before training, not in the middle of it.
-    train_labels, test_labels = check_csvs(args.train_csv, args.test_csv)
+    train_labels, test_labels = check_csvs(args.train_csv, args.test_csv, bs)
     lb = LabelBinarizer().fit(train_labels)
-    train_steps = max(1, len(train_labels) // args.batch_size)
-    test_steps = math.ceil(len(test_labels) / args.batch_size)
+    train_steps = max(1, len(train_labels) // bs)
+    test_steps = math.ceil(len(test_labels) / bs)
 
     aug = build_augmenter()
-    train_gen = csv_image_generator(args.train_csv, args.batch_size, lb, aug=aug)
-    make_test_gen = functools.partial(
-        csv_image_generator, args.test_csv, args.batch_size, lb, mode="eval"
-    )
+    train_gen = csv_image_generator(args.train_csv, bs, lb, aug=aug)
+    # Each call makes a new generator, which starts at the first row.
+    make_test_gen = partial(csv_image_generator, args.test_csv, bs, lb, mode="eval")
     model = build_model(len(lb.classes_), args.epochs)
-    initial_epoch = load_backup(model, args.backup, train_steps, args.epochs)
+    initial_epoch = load_backup(model, args.backup, train_steps, args.epochs, args.seed)
 
     print("[INFO] training w/ generator...")
-    history = model.fit(
-        train_gen,
-        steps_per_epoch=train_steps,
-        validation_data=as_validation_data(make_test_gen),
-        validation_steps=test_steps,
-        initial_epoch=initial_epoch,
-        epochs=args.epochs,
-        callbacks=[StopOnCtrlC(), Backup(args.backup)],
-        shuffle=False,  # the generator alone decides the order
-    )
-    if args.model:
-        save_model(model, lb.classes_, args.model)
+    history = tf.keras.callbacks.History()
+    attempt = Attempt()  # what fails doesn't cost the rest
+    with attempt:
+        model.fit(
+            train_gen,
+            steps_per_epoch=train_steps,
+            validation_data=as_validation_data(make_test_gen),
+            validation_steps=test_steps,
+            initial_epoch=initial_epoch,
+            epochs=args.epochs,
+            callbacks=[history, Backup(args.backup), StopOnCtrlC(), WatchTraining()],
+            shuffle=False,  # the generator alone decides the order
+        )
+    if not attempt.errors:
+        with attempt:
+            if args.model:
+                save_model(model, lb.classes_, args.model)
+        print("[INFO] evaluating network...")
+        with attempt:
+            probabilities = model.predict(make_test_gen(), steps=test_steps)
+            check_labels(args.test_csv, test_labels)  # the file may have changed
+            predicted = lb.classes_[probabilities.argmax(axis=1)]
+            print(classification_report(test_labels, predicted, zero_division=0))
 
-    print("[INFO] evaluating network...")
-    probabilities = model.predict(make_test_gen(), steps=test_steps)
-    predicted = lb.classes_[probabilities.argmax(axis=1)]
-    print(classification_report(test_labels, predicted, zero_division=0))
-
-    if history.epoch:  # no epoch ran if the backup was complete
-        save_plot(history, args.plot)
+    if history.history:  # at least one epoch was run
+        with attempt:
+            save_plot(history, args.plot)
+    attempt.finish()
     # Nothing is left to resume: the same command starts from scratch.
     if args.backup and initial_epoch + len(history.epoch) == args.epochs:
         args.backup.unlink(missing_ok=True)

@@ -1,12 +1,14 @@
-"""What train.py adds to model.fit: a graceful Ctrl-C, and a backup to resume from."""
+"""What train.py adds to model.fit: a backup to resume from, Ctrl-C, nan, a warning."""
 
+import math
 import os
 import signal
 import warnings
 
+import numpy as np
 from tensorflow.keras.callbacks import Callback
 
-from pyimagesearch.csv_rows import InputError
+from pyimagesearch.csv_rows import InputError, warn
 from pyimagesearch.safe_files import replacing
 
 
@@ -39,24 +41,64 @@ class StopOnCtrlC(Callback):
 
 
 class Backup(Callback):
-    """After each epoch, save weights and optimizer to `path`, unless it is None."""
+    """After each epoch, save weights and optimizer to `path`, unless it is None.
+
+    An epoch whose loss isn't finite is not saved. A backup that can't be written is a
+    warning, the first time, and training continues.
+    """
 
     def __init__(self, path):
         super().__init__()
-        self.path = path
+        self.path, self.warned = path, False
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.path:
+        if not self.path or not math.isfinite(logs["loss"]):
+            return
+        try:
             with replacing(self.path) as part:
                 self.model.save_weights(part)
+        except OSError as error:
+            if not self.warned:
+                warn(f"{self.path}: {error.strerror}; training continues without it")
+            self.warned = True
 
 
-def load_backup(model, path, steps_per_epoch, epochs):
+class WatchTraining(Callback):
+    """End training after an epoch whose loss isn't finite, with an InputError.
+
+    At the end, warn if training accuracy is far above validation's after few updates.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch, self.logs = epoch + 1, logs
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        logs = getattr(self, "logs", {"loss": 0})
+        if not math.isfinite(logs["loss"]):
+            raise InputError(
+                f"the loss is {logs['loss']} after epoch {self.epoch}; lower the learning"
+                " rate, and look for nan among values that read_rows reads by itself"
+            )
+        updates = int(self.model.optimizer.iterations)
+        trained, validated = logs.get("accuracy", 0), logs.get("val_accuracy", 0)
+        if updates < 500 and trained - validated >= 0.3:
+            warn(
+                f"accuracy is {trained:.2f} in training and {validated:.2f} in validation"
+                f" after only {updates} updates: the averages of batch normalization may"
+                ' lag behind; see "The same through train.py" in'
+                " pyimagesearch/recipes/own_csv.md"
+            )
+
+
+def load_backup(model, path, steps_per_epoch, epochs, seed=None):
     """Load the backup at `path`, if any, into a compiled model; return its epoch count.
 
-    That number is fit's initial_epoch; it is 0 if there is no such file. Raises
-    InputError unless the file is a backup of this network and optimizer, after 1 to
-    `epochs` whole epochs, as far as counts of variables and updates can tell.
+    That number is fit's initial_epoch; it is 0 if there is no such file. With a seed,
+    numpy is seeded anew for the epochs to come. Raises InputError unless the file is a
+    backup of this network and optimizer, after 1 to `epochs` whole epochs, as far as
+    counts of variables and updates can tell.
     """
     if not path or not path.exists():
         return 0
@@ -80,4 +122,6 @@ def load_backup(model, path, steps_per_epoch, epochs):
     print(f"[INFO] resuming after epoch {finished}; delete {path} to start over")
     if finished == epochs:
         print("[INFO] that was the last epoch: nothing left to train, or to plot")
+    if seed is not None:  # or augmentation would repeat that of the first epochs
+        np.random.seed((seed + finished) % 2**32)
     return finished

@@ -8,9 +8,14 @@ No header; UTF-8. For another layout, change read_rows: checks and training foll
 import itertools
 import math
 import sys
+import unicodedata
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+
+if np.lib.NumpyVersion(np.__version__) < "2.3.0":
+    raise ImportError(f"numpy {np.__version__} reads 256 as 0; install 2.3 or later")
 
 # Height, width, channels (3 for RGB, 1 for grey) of every image in the project.
 IMAGE_SHAPE = (64, 64, 3)
@@ -20,21 +25,42 @@ class InputError(ValueError):
     """A user's mistake, explained in one line."""
 
 
+def warn(text):
+    """Print a warning on standard error, in one line."""
+    print(f"[WARNING] {text}", file=sys.stderr, flush=True)
+
+
+def check_is_file(path):
+    """Raise InputError unless `path` is a file, which can be read again and again."""
+    if not str(path):
+        raise InputError("'': no name of a file; name a CSV file")
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such file in {Path(path).resolve().parent}")
+    if not Path(path).is_file():
+        kind = "a folder" if Path(path).is_dir() else "a pipe or a device"
+        raise InputError(f"{path}: {kind}; name a file, since it is read repeatedly")
+
+
 def read_lines(path):
     """Yield (where, line) for each non-blank line of a text file.
 
     `where` begins error messages, for example "flowers.csv, line 7 ('rose,58,73,…')",
     with the first 30 characters. The line is a str without spaces at its ends. Raises
-    InputError for a line that isn't UTF-8. Closing the generator closes the file.
+    InputError for what is no file, and for a line that isn't UTF-8. Closing the
+    generator closes the file.
     """
-    with open(path, "rb") as text_file:
+    check_is_file(path)
+    # Undecodable bytes become surrogates, which are no UTF-8 either: so the line with
+    # them is found, and all kinds of line ends are taken.
+    with open(path, encoding="utf-8", errors="surrogateescape") as text_file:
         for line_number, line in enumerate(text_file, start=1):
             where = f"{path}, line {line_number}"
             try:
-                line = line.decode().lstrip("\ufeff").strip(" \r\n")
-            except UnicodeDecodeError as error:
+                line.encode()
+            except UnicodeEncodeError as error:
                 reason = "not UTF-8 text; unpack it, or save it as UTF-8"
                 raise InputError(f"{where}: {reason}") from error
+            line = line.lstrip("\ufeff").strip(" \n")
             if line.strip():
                 start = line if len(line) <= 30 else line[:30] + "…"
                 yield f"{where} ({start!r})", line
@@ -55,7 +81,8 @@ def parse_image(values, where, shape=IMAGE_SHAPE, dtype="uint8"):
     """Parse comma-separated values into an array of this shape and dtype.
 
     Raises InputError, beginning with `where`, unless the text holds exactly as many
-    values as the shape needs, and each is one: for uint8, a whole number from 0 to 255.
+    values as the shape needs, and each is one: for uint8, a whole number from 0 to 255;
+    for float32, a finite number.
     """
     count, expected = values.count(",") + bool(values.strip()), math.prod(shape)
     if count != expected:
@@ -66,40 +93,71 @@ def parse_image(values, where, shape=IMAGE_SHAPE, dtype="uint8"):
     values = values.encode("ascii", "backslashreplace").decode()
     try:
         numbers = np.loadtxt([values], dtype, delimiter=",", comments=None)
-        return numbers.reshape(shape)
     except ValueError as error:
         reason = str(error).replace("uint8", "uint8 (0 to 255)").rstrip(".")
         reason = reason.replace(" at row 0, column", ", value")
         raise InputError(f"{where}: {reason}") from error
+    for k in np.flatnonzero(~np.isfinite(numbers))[:1]:
+        cell = values.split(",")[k].strip()
+        raise InputError(f"{where}: {cell!r} is no finite number, value {k + 1}")
+    return numbers.reshape(shape)
 
 
-def check_csvs(train_csv, test_csv):
+def check_csvs(train_csv, test_csv, batch_size=1):
     """Read every row of both files; return the two lists of labels, in file order.
 
     Prints the numbers of rows and classes, and the first ten names. A missing or empty
     file, a bad row, a training file with a single class, or a test label that training
-    lacks raises InputError. Warns if the training rows are sorted by label.
+    lacks raises InputError. Warns of training rows that are sorted by label or fewer
+    than `batch_size`, and of classes that look alike.
     """
     for path in (train_csv, test_csv):
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file in {Path(path).resolve().parent}")
+        check_is_file(path)
+    print(f"[INFO] checking {train_csv}...", flush=True)
     train_labels = read_labels(train_csv)
-    classes = set(train_labels)
+    classes = sorted(set(train_labels))
     if len(classes) == 1:
         only = f"every row has the label {train_labels[0]!r}"
         raise InputError(f"{train_csv}: {only}; training needs two or more classes")
-    test_labels = read_labels(test_csv, classes)
+    print(f"[INFO] checking {test_csv}...", flush=True)
+    test_labels = read_labels(test_csv, set(classes))
 
-    names = ", ".join(str(label) for label in sorted(classes)[:10])
+    names = ", ".join(str(label) for label in classes[:10])
     print(
         f"[INFO] {len(train_labels):,} training and {len(test_labels):,} testing rows,"
         f" {len(classes)} classes: {names}{', ...' if len(classes) > 10 else ''}"
     )
-    runs = [label for label, _ in itertools.groupby(train_labels)]
-    if len(runs) == len(classes) < len(train_labels):
-        warning = f"{train_csv}: the rows are sorted by label; shuffle them first"
-        print(f"[WARNING] {warning}", file=sys.stderr)
+    if batch_size > len(train_labels):
+        more = f"a batch of {batch_size:,} is more than its {len(train_labels):,} rows"
+        warn(f"{train_csv}: {more}, so it holds some of them twice")
+    if are_sorted(train_labels):
+        warn(f"{train_csv}: the rows are sorted by label; shuffle them first")
+    if alike := look_alikes(classes):
+        groups = "; ".join(" and ".join(map(ascii, group)) for group in alike[:3])
+        warn(f"{train_csv}: classes that look alike: {groups}")
     return train_labels, test_labels
+
+
+def are_sorted(labels):
+    """Tell whether labels stand in far fewer, longer runs than shuffled ones would."""
+    counts, runs = Counter(labels), sum(1 for _ in itertools.groupby(labels))
+    shuffled = len(labels) - sum(n**2 for n in counts.values()) / len(labels)
+    return runs < len(labels) and (runs == len(counts) or runs < shuffled / 2)
+
+
+def look_alikes(names):
+    """Return groups of names that differ only in what is hard to see.
+
+    That is case, spaces, invisible characters, or the Unicode form of a character.
+    """
+    groups = defaultdict(list)
+    for name in names:
+        plain = unicodedata.normalize("NFKD", str(name)).casefold()
+        plain = unicodedata.normalize("NFKC", plain)
+        # \ufe0f asks for a character's coloured form.
+        visible = [c for c in plain if c.isprintable() and c not in " \ufe0f"]
+        groups["".join(visible)].append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def read_labels(path, known_labels=None, *, read_rows=read_rows):
@@ -126,3 +184,9 @@ def read_labels(path, known_labels=None, *, read_rows=read_rows):
     if not labels:
         raise InputError(f"{path}: no rows; a row is a label and its pixel values")
     return labels
+
+
+def check_labels(path, labels):
+    """Raise InputError unless a file still holds exactly these labels, in order."""
+    if read_labels(path) != labels:
+        raise InputError(f"{path}: its labels changed during the run; start it again")

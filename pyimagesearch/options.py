@@ -1,31 +1,32 @@
 """The command lines of train.py and of datasets/, with users' errors in one line."""
 
+import codecs
 import functools
+import re
 import signal
 import sys
 import tempfile
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-from pyimagesearch.csv_rows import InputError
+import tensorflow as tf
 
-TRAIN_CSV = "flowers17_training.csv"
-TEST_CSV = "flowers17_testing.csv"
+from pyimagesearch.csv_rows import InputError, warn
 
 
-def parse_args(epochs, batch_size):
-    """Parse the options of train.py; the defaults reproduce the tutorial's run."""
+def parse_args(train_csv, test_csv, epochs, batch_size):
+    """Parse the options of train.py, which has these defaults."""
     parser = OneLineParser(description="Train MiniVGGNet on images from a CSV file.")
     add = parser.add_argument
-    add("-t", "--train-csv", default=TRAIN_CSV, help="rows to train on")
-    add("-v", "--test-csv", default=TEST_CSV, help="rows to test on")
+    add("-t", "--train-csv", default=train_csv, help="rows to train on")
+    add("-v", "--test-csv", default=test_csv, help="rows to test on")
     add("-e", "--epochs", type=whole_number(1), default=epochs, help="epochs")
     size = whole_number(2)  # batch normalization turns a single row into zeros
     add("-b", "--batch-size", type=size, default=batch_size, help="rows per batch")
     add("-p", "--plot", type=picture_file, default="plot.png", help="the plot")
     add("-m", "--model", type=model_file, help="the trained model to save, FILE.keras")
     purpose = "save each epoch here, and resume from it; one file per run"
-    add("--backup", type=file_ending_in(".weights.h5"), help=purpose)
+    add("--backup", type=output_file(".weights.h5"), help=purpose)
     add("--seed", type=whole_number(0), help="make the run repeatable")
     return parser.parse_args()
 
@@ -41,31 +42,81 @@ class OneLineParser(ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
+def users_error(error):
+    """Return what to tell the user of an error that he can cause, in one line.
+
+    That is an InputError or an OSError, also where TensorFlow reports it as the failure
+    of a generator. For any other exception, return None.
+    """
+    text = str(error)
+    if isinstance(error, tf.errors.OpError):
+        own_line = r"(?m)^(?:InputError: |\w+Error: \[Errno \d+\] )(.+)$"
+        text = found[1] if (found := re.search(own_line, text)) else None
+    elif isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    elif not isinstance(error, (InputError, OSError)):
+        text = None
+    return text and " ".join(text.splitlines())
+
+
+class Attempt:
+    """A context for one block after the other: each runs, whatever became of the last.
+
+    It holds back each block's error until finish().
+    """
+
+    def __init__(self):
+        self.errors = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception):
+            self.errors.append(error)
+            return True
+
+    def finish(self):
+        """Raise the first error, if there was one; the later ones are warnings."""
+        for error in self.errors[1:]:
+            warn(users_error(error) or repr(error))
+        if self.errors:
+            raise self.errors[0]
+
+
 def one_line_errors(main):
     """Decorate main(): a user's error prints one line and exits with code 1.
 
-    That is an InputError or an OSError; all other exceptions keep their traceback.
-    After Ctrl-C the process is terminated by SIGINT, which stops a shell loop, too.
+    All other exceptions keep their traceback. After Ctrl-C the process is terminated by
+    SIGINT, which stops a shell loop, too.
     """
 
     @functools.wraps(main)
     def wrapper():
         if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
-            # Labels may hold characters that the terminal lacks.
-            sys.stdout.reconfigure(errors="backslashreplace")
+            sys.stdout.reconfigure(errors="replace_unprintable")
         try:
             main()
-        except (InputError, OSError) as error:
-            text = str(error)
-            if getattr(error, "filename", None):
-                text = f"{error.filename}: {error.strerror}"
-            sys.exit(" ".join(f"[ERROR] {text}".splitlines()))
+        except Exception as error:
+            if (text := users_error(error)) is None:
+                raise
+            sys.exit(f"[ERROR] {text}")
         except KeyboardInterrupt:
             print("\n[INFO] stopped", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.raise_signal(signal.SIGINT)
 
     return wrapper
+
+
+def _replace_unprintable(error):
+    # Labels and Keras' progress bars may hold characters that the terminal lacks.
+    character = error.object[error.start]
+    text = "=" if character == "\u2501" else ascii(character)[1:-1]
+    return text, error.start + 1
+
+
+codecs.register_error("replace_unprintable", _replace_unprintable)
 
 
 def whole_number(least):
@@ -80,32 +131,33 @@ def whole_number(least):
     return parse
 
 
-def file_ending_in(*suffixes):
+def output_file(*suffixes, any_case=False):
     """Return an argparse type: a writable path that ends in one of the suffixes."""
 
     def parse(text):
         path = Path(text)
-        if not path.name.endswith(suffixes) or path.name in suffixes:
+        name = path.name.lower() if any_case else path.name
+        if not name.endswith(suffixes) or name in suffixes:
             endings = " or ".join(suffixes)
             raise ArgumentTypeError(f"{text}: must be a name that ends in {endings}")
         if path.is_dir():
             raise ArgumentTypeError(f"{text}: is a folder, not a file")
-        return path_in(path.resolve().parent, text)
+        return writable(path.resolve().parent, text)
 
     return parse
 
 
-picture_file = file_ending_in(".png", ".pdf", ".svg")
+picture_file = output_file(".png", ".pdf", ".svg", any_case=True)
 
 
 def model_file(text):
     """Parse the path of a model; the names of its classes are saved beside it."""
-    path = file_ending_in(".keras")(text)
-    file_ending_in(".classes.txt")(str(path.with_suffix(".classes.txt")))
+    path = output_file(".keras")(text)
+    output_file(".classes.txt")(str(path.with_suffix(".classes.txt")))
     return path
 
 
-def path_in(folder, text):
+def writable(folder, text):
     """Return `text` as a path if `folder`, where it is to be written, is writable."""
     try:
         # Only trying to write works for every kind of disk and user.

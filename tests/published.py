@@ -47,7 +47,7 @@ def published_generator(path, bs, lb, mode="train", aug=None):
 
 
 def main():
-    args = parse_args(epochs=75, batch_size=32)
+    args = parse_args("flowers17_training.csv", "flowers17_testing.csv", 75, 32)
     tf.keras.utils.set_random_seed(args.seed)
     tf.config.experimental.enable_op_determinism()
     bs = args.batch_size
