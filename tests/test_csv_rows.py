@@ -1,7 +1,10 @@
 """Lines, images, rows and labels are what the file says, or an error of one line."""
 
+import os
 import re
+import runpy
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -58,8 +61,8 @@ def file(tmp_path, monkeypatch):
 
 
 def test_lines_have_their_number_and_no_mark_and_blank_ones_are_left_out(file):
-    path = file("\ufeffa,1 \r\n\n  \t\r\n\ufeff\ufeff\n b,2\n\t3")
-    lines = [(1, "a,1"), (5, "b,2"), (6, "\t3")]  # an empty cell before a tab is kept
+    path = file("\ufeffa,1 \r\n\n  \t\r\n\ufeff\ufeff\n b,2\n\t3\r\ufeffc,4\x85\r")
+    lines = [(1, "a,1"), (5, "b,2"), (6, "\t3"), (7, "c,4\x85")]  # \t: an empty cell
     wanted = [(f"x.csv, line {number} ({line!r})", line) for number, line in lines]
     assert list(read_lines(path)) == wanted
     lines = ["ä" * 30, "ä" * 31, "'\ta\u2028\x00"]  # 30 characters are quoted
@@ -103,8 +106,40 @@ def test_what_is_no_value_of_the_dtype_is_named_with_its_number(cell, place):
     assert message.startswith("x.csv, line 7: ") and message[-1] != "."
     assert f"{cell!r} to uint8 (0 to 255), value {place + 1}" in message
     assert "row 0" not in message
-    assert parse("0.5", dtype="float32")[5] == 0.5
+    assert parse("-0.5", dtype="float32")[5] == -0.5
     assert "'half' to float32, value 6" in error_of(parse, "half", dtype="float32")
+
+
+@pytest.mark.parametrize("cell", ["nan", "-NaN", " inf", "-Infinity", "1e39", "-1e999"])
+def test_a_decimal_is_a_finite_number(cell):
+    message = error_of(parse, cell, dtype="float32")
+    assert message == f"x.csv, line 7: {cell.strip()!r} is no finite number, value 6"
+    message = error_of(parse_image, "inf", "x.csv, line 7", (), "float32")
+    assert message == "x.csv, line 7: 'inf' is no finite number, value 1"
+
+
+def test_an_older_numpy_is_refused_at_import(monkeypatch):
+    for version in ("2.2.6", "1.26.4", "2.3.0.dev0"):
+        monkeypatch.setattr(np, "__version__", version)
+        with pytest.raises(ImportError, match=f"^numpy {version} reads 256 as 0; inst"):
+            runpy.run_path(csv_rows.__file__)
+    for version in ("2.3.0", "2.10.1", "3.0.0"):
+        monkeypatch.setattr(np, "__version__", version)
+        runpy.run_path(csv_rows.__file__)
+
+
+def test_what_is_no_file_is_named_as_what_it_is(file, tmp_path):
+    path, where = file(ROW), f"{tmp_path / 'no'}"
+    assert (
+        error_of(list, read_lines("no/x.csv")) == f"no/x.csv: no such file in {where}"
+    )
+    assert error_of(list, read_lines("")) == "'': no name of a file; name a CSV file"
+    again = "; name a file, since it is read repeatedly"
+    assert error_of(list, read_lines(tmp_path)) == f"{tmp_path}: a folder{again}"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe")
+        message = f"pipe: a pipe or a device{again}"
+        assert error_of(csv_rows.check_csvs, path, "pipe") == message
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 12287, 12289, 24576])
@@ -138,7 +173,7 @@ def test_any_bytes_are_rows_or_an_error(tmp_path_factory, some, start):
         assert labels and all(label.strip() == label != "" for label in labels)
 
 
-@pytest.mark.parametrize("label", ["", "  ", "ro\0se", "ro\rse", "ro\u2028se"])
+@pytest.mark.parametrize("label", ["", "  ", "ro\0se", "ro\x85se", "ro\u2028se"])
 def test_a_label_is_one_line_of_text(file, label):
     path = file(ROW + ROW.replace("rose", label))
     message = error_of(read_labels, path, read_rows=tiny_rows)
@@ -163,19 +198,79 @@ def test_what_is_no_text_is_not_asked_for_a_header(file, before):
     assert error_of(read_labels, path, read_rows=tiny_rows) == message
 
 
+def check(write_csv, capsys, labels, *batch_size):
+    """Check a file against itself; return what was printed, and the warnings."""
+    path = write_csv("rows.csv", labels)
+    assert csv_rows.check_csvs(path, path, *batch_size) == (list(labels), list(labels))
+    output, errors = capsys.readouterr()
+    start = f"[WARNING] {path}: "
+    assert all(line.startswith(start) for line in errors.splitlines())
+    return output, [line.removeprefix(start) for line in errors.splitlines()]
+
+
 @pytest.mark.parametrize("number", [3, 10, 11])
 def test_what_was_read_is_said_with_the_first_ten_classes(write_csv, capsys, number):
     labels = [f"kind{k:02}" for k in reversed(range(number))] * 2
-    csvs = write_csv("train.csv", labels), write_csv("test.csv", labels[:2])
-    assert csv_rows.check_csvs(*csvs) == (labels, labels[:2])
-    line = f"[INFO] {2 * number} training and 2 testing rows, {number} classes: "
-    names = ", ".join(sorted(labels)[0:20:2]) + ", ..." * (number > 10)
-    assert capsys.readouterr() == (f"{line}{names}\n", "")
-
-
-@pytest.mark.parametrize("labels", ["aabb", "baba", "bac"])
-def test_only_rows_sorted_by_label_cause_a_warning(write_csv, capsys, labels):
     path = write_csv("rows.csv", labels)
-    csv_rows.check_csvs(path, path)
-    line = f"[WARNING] {path}: the rows are sorted by label; shuffle them first\n"
-    assert capsys.readouterr().err == line * (labels == "aabb")
+    line = f"[INFO] {2 * number} training and {2 * number} testing rows, {number} class"
+    names = ", ".join(sorted(labels)[0:20:2]) + ", ..." * (number > 10)
+    lines = f"[INFO] checking {path}...\n" * 2 + f"{line}es: {names}\n"
+    assert check(write_csv, capsys, labels) == (lines, [])
+
+
+RNG = np.random.default_rng(0)
+SHUFFLED = [
+    "".join(RNG.permutation([*"a" * n, *"b" * 20, *"c" * 2])) for n in (20, 200, 900)
+]
+SORTED = [
+    "aabb",
+    "a" * 20 + "b" * 20,
+    "aaaaabbbbbcccccaaaaabbbbbccccc",
+    ("aaaaa" + "bbbbb") * 3,
+]
+
+
+@pytest.mark.parametrize("labels", ["baba", "bac", "ab", *SHUFFLED, *SORTED])
+def test_only_rows_sorted_by_label_cause_a_warning(write_csv, capsys, labels):
+    small = csv_rows.are_sorted(labels)
+    assert small == (labels in SORTED)
+    if len(labels) < 60:
+        line = "the rows are sorted by label; shuffle them first"
+        assert check(write_csv, capsys, labels)[1] == [line] * small
+
+
+ALIKE = ["Rose", "rose ", "r\u200bose", "r\xado\tse"], ["caf\xe9", "cafe\u0301"]
+
+
+def test_classes_that_look_alike_are_named(write_csv, capsys):
+    assert csv_rows.look_alikes(["iris", *ALIKE[0], "lily", *ALIKE[1]]) == [*ALIKE]
+    assert csv_rows.look_alikes(["a", "b", "a b", "a-b", "ab1", "ä", "á", "1"]) == []
+    labels = ["a", "B", "c", "D", "\xe9", "A", "b", "C", "d", "e\u0301"]
+    pairs = "'A' and 'a'; 'B' and 'b'; 'C' and 'c'"
+    warnings = check(write_csv, capsys, labels)[1]
+    assert warnings == [f"classes that look alike: {pairs}"]
+    pair = "'cafe\\u0301' and 'caf\\xe9'"
+    assert check(write_csv, capsys, ["caf\xe9", "cafe\u0301"])[1][0].endswith(pair)
+
+
+def test_neither_case_nor_form_of_any_character_makes_a_class():
+    forms, odd = ("NFC", "NFD", "NFKC", "NFKD"), []
+    for c in map(chr, [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]):
+        same = {c, c.casefold(), *(unicodedata.normalize(form, c) for form in forms)}
+        if len(same) > 1 and len(csv_rows.look_alikes(same)) != 1:
+            odd.append(c)
+    assert odd == []
+
+
+def test_a_batch_that_is_larger_than_the_file_is_told(write_csv, capsys):
+    assert check(write_csv, capsys, "ab", 2)[1] == []
+    more = "a batch of 3 is more than its 2 rows, so it holds some of them twice"
+    assert check(write_csv, capsys, "ab", 3)[1] == [more]
+
+
+def test_labels_that_changed_are_an_error(write_csv):
+    path = write_csv("rows.csv", ["a", "b"])
+    csv_rows.check_labels(path, ["a", "b"])
+    for other in (["b", "a"], ["a"], ["a", "b", "a"]):
+        message = error_of(csv_rows.check_labels, path, other)
+        assert message == f"{path}: its labels changed during the run; start it again"
