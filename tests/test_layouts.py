@@ -1,5 +1,6 @@
 """Other layouts and shapes: each line of the page's table keeps all promises."""
 
+import csv
 import itertools
 import os
 import re
@@ -13,11 +14,13 @@ import pytest
 from conftest import ROOT, run_python
 
 from pyimagesearch.csv_rows import InputError, parse_image, read_labels, read_lines
+from pyimagesearch.recipes.__main__ import code_blocks
 
-PAGE = (ROOT / "pyimagesearch" / "RECIPES.md").read_text(encoding="utf-8")
-SECTION = PAGE.split("\n### Another layout\n")[1].split("\n### ")[0]
-READER = re.search(r"(?ms)^```python layout\n(.*?)^```$", SECTION)[1]
+PAGE = ROOT / "pyimagesearch" / "recipes" / "own_csv.md"
+SECTION = PAGE.read_text("utf-8").split("\n### Another layout\n")[1].split("\n### ")[0]
+READER = re.search(r"(?ms)^```python fragment\n(.*?)^```$", SECTION)[1]
 TABLE = re.findall(r"(?m)^\| ([^|]+) \| `(.+)` \|$", SECTION)
+(BY_ID,) = [code for code in code_blocks("own_csv", "fragment") if "label_of" in code]
 # How each line of the table begins, the form of such a row, and what separates values.
 LAYOUTS = {
     "a header": ("{0},{1}", ","),
@@ -28,6 +31,9 @@ LAYOUTS = {
     "an index or id first": ("7,{1},{0}", ","),
     "tabs": ("{0}\t{1}", "\t"),
     "the same, with a column": ("{0},{1},Training", " "),
+    "a column between": ("{0},male,{1}", ","),
+    "commas inside": ('"{0}, A.",{1}', ","),
+    "decimals": ("{0},{1}", ","),
     "quotation marks": ('"{0}","{1}"', '","'),
     "grey": ("{0},{1}", ","),
     "a red": ("{0},{1}", ","),
@@ -35,6 +41,7 @@ LAYOUTS = {
     "blue first": ("{0},{1}", ","),
     "values from 0 to 1": ("{0},{1}", ","),
     "labels in a file": ("{1}", ","),
+    "labels by id": ("{2},{1}", ","),
 }
 SHAPES = {
     "a header": (48, 48, 1),
@@ -56,18 +63,22 @@ BAD_ROWS = {
     "no label": lambda label, values: ("", values),
 }
 # A float has no bounds; where a line of labels is missing, zip() says so.
-NO_ERROR = [("values from 0 to 1", "256"), ("labels in a file", "no label")]
+NO_ERROR = [("values from 0 to 1", "256"), ("decimals", "256")]
+NO_ERROR += [("labels in a file", "no label"), ("commas inside", "no label")]
 CASES = [case for case in itertools.product(LAYOUTS, BAD_ROWS) if case not in NO_ERROR]
 
 
 def reader_of(layout):
-    """Return the page's read_rows with the table's line in its place."""
-    (line,) = [line for name, line in TABLE if name.startswith(layout)]
+    """Return the page's read_rows with the table's lines in their places."""
+    if layout == "labels by id":
+        return BY_ID
+    (changes,) = [change for name, change in TABLE if name.startswith(layout)]
     lines = READER.splitlines()
-    place = 1 if line.startswith("for") else 3 if line.startswith("yield") else 2
-    lines[place] = " " * (4 if place == 1 else 8) + line
-    if ".labels" in line:
-        lines[2] = "        values = line"
+    for line in changes.split("`<br>`"):
+        place = 1 if line.startswith("for") else 3 if line.startswith("yield") else 2
+        lines[place] = " " * (4 if place == 1 else 8) + line
+    if ".labels" in changes:
+        del lines[2]
     return "\n".join(lines)
 
 
@@ -75,7 +86,8 @@ def read_rows_of(layout):
     def parse(values, where, shape=None, dtype="uint8"):
         return parse_image(values, where, shape or paint(layout, 0).shape, dtype)
 
-    names = {"parse_image": parse, "read_lines": read_lines, "itertools": itertools}
+    names = {"parse_image": parse, "read_lines": read_lines, "csv": csv}
+    names |= {"islice": itertools.islice, "SHAPE": None}
     exec(reader_of(layout), names)  # noqa: S102
     return names["read_rows"]
 
@@ -83,40 +95,45 @@ def read_rows_of(layout):
 def paint(layout, k):
     """Return an image of which no two rows, columns or channels are alike."""
     rows, columns, channels = np.indices(SHAPES.get(layout, (12, 10, 3)))
-    return ((k + 5 * rows + 2 * columns + 50 * channels) % 256).astype("uint8")
+    pixels = (k + 5 * rows + 2 * columns + 50 * channels) % 256
+    return pixels / 8 - 9 if layout == "decimals" else pixels.astype("uint8")
 
 
 def write_rows(path, layout, spoil=lambda *row: row):
     """Write six rows of a layout, the third one spoilt; return the number of its line."""
     form, separator = LAYOUTS[layout]
-    lines = ["label,pixels"] * (layout == "a header")
-    labels = ["rose", "iris", "iris"] * 2
+    lines = ["label,pixels"] * (layout in ("a header", "labels by id"))
+    labels, id_lines = ["rose", "iris", "iris"] * 2, []
     for k, label in enumerate(labels):
         stored = STORED.get(layout, np.copy)(paint(layout, k))
         row = label, [*map(str, stored.ravel().tolist())]
         label, values = spoil(*row) if k == 2 else row
-        lines.append(form.format(label, separator.join(values)))
+        lines.append(form.format(label, separator.join(values), k))
+        id_lines.insert(0, f"{k},{label}\n")  # in another order
     Path(path).write_text("".join(f"{line}\n" for line in lines))
     Path(f"{path}.labels").write_text("".join(f"{label}\n" for label in labels))
+    Path("labels.csv").write_text("".join(["id,label\n", *id_lines]))
     return len(lines) - 3
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, layout):
-    assert len(TABLE) == len(LAYOUTS)
-    write_rows(tmp_path / "x.csv", layout)
-    _, labels, images = zip(*read_rows_of(layout)(tmp_path / "x.csv"))
-    assert labels == ("rose", "iris", "iris") * 2
+def test_each_line_of_the_table_reads_its_painted_pixels(tmp_path, monkeypatch, layout):
+    assert len(TABLE) == len(LAYOUTS) - 1
+    monkeypatch.chdir(tmp_path)
+    write_rows("x.csv", layout)
+    _, labels, images = zip(*read_rows_of(layout)("x.csv"))
+    suffix = ", A." * (layout == "commas inside")
+    assert labels == (f"rose{suffix}", f"iris{suffix}", f"iris{suffix}") * 2
     np.testing.assert_allclose(images, [paint(layout, k) for k in range(6)], atol=1e-3)
 
 
 @pytest.mark.parametrize(("layout", "bad"), CASES)
-def test_a_bad_row_of_any_layout_is_one_line_with_its_number(tmp_path, layout, bad):
-    path = tmp_path / "x.csv"
-    number = write_rows(path, layout, BAD_ROWS[bad])
+def test_a_bad_row_of_any_layout_is_one_line(tmp_path, monkeypatch, layout, bad):
+    monkeypatch.chdir(tmp_path)
+    number = write_rows("x.csv", layout, BAD_ROWS[bad])
     with pytest.raises(InputError) as error:
-        read_labels(path, read_rows=read_rows_of(layout))
-    assert str(error.value).startswith(f"{path}, line {number} (")
+        read_labels("x.csv", read_rows=read_rows_of(layout))
+    assert str(error.value).startswith(f"x.csv, line {number} (")
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -126,7 +143,8 @@ def run_copy(layout):
     code, painted = Path(layout, "pyimagesearch", "csv_rows.py"), paint(layout, 0)
     text = code.read_text().replace("SHAPE = (64, 64, 3)", f"SHAPE = {painted.shape}")
     start, end = text.index("def read_rows"), text.index("def parse_image")
-    code.write_text(f"{text[:start]}{reader_of(layout)}\n\n\n{text[end:]}")
+    reader = f"from itertools import islice\n\n\n{reader_of(layout)}\n\n\n"
+    code.write_text(text[:start] + reader + text[end:])
     for name in [name for name in sys.modules if name.startswith("pyimagesearch")]:
         del sys.modules[name]
     sys.path.insert(0, layout)
