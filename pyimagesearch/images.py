@@ -15,9 +15,15 @@ def load_image(path, shape=IMAGE_SHAPE):
     The shape is height, width and channels, 3 for RGB or 1 for grey. The picture is
     turned upright by its EXIF orientation, scaled from 16 bits to 8, put on white where
     transparent, converted to RGB or grey, and resized (bilinear, without keeping the
-    aspect ratio). Raises InputError, naming the file, if it can't be read.
+    aspect ratio). Raises InputError, naming the file, if it can't be read, or not as
+    an image of this shape.
     """
     height, width, channels = shape
+    if channels not in (1, 3):
+        reason = (
+            f"the shape {shape} has {channels} channels; make it 3 (RGB) or 1 (grey)"
+        )
+        raise InputError(f"{path}: {reason}")
     try:
         picture = _upright_8_bits(path)
         picture = picture.convert("RGB" if channels == 3 else "L")

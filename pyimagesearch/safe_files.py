@@ -31,11 +31,31 @@ def replacing(path):
         raise OSError(error.errno, reason, str(path)) from error
 
 
+@contextmanager
+def replacing_pair(first, second, remedy):
+    """Yield two paths to write to; when the block ends, the files replace a pair.
+
+    If the block fails, both files stay as they were. If only `second` can't be
+    replaced, the OSError says that `first` is new already, and what the remedy is.
+    """
+    first_is_new = False
+    try:
+        with replacing(second) as second_part:
+            with replacing(first) as first_part:
+                yield first_part, second_part
+            first_is_new = True
+    except OSError as error:
+        if not first_is_new:
+            raise
+        mismatch = f"{first} is new already, so the two don't match; {remedy}"
+        reason = f"{error.strerror}, but {mismatch}"
+        raise OSError(error.errno, reason, error.filename) from error
+
+
 def save_model(model, class_names, path):
     """Save a Keras model as `path`, and its outputs' names, one per line, beside it."""
-    with (
-        replacing(path) as model_part,
-        replacing(path.with_suffix(".classes.txt")) as names_part,
-    ):
+    names_path = path.with_suffix(".classes.txt")
+    remedy = f"write the class names, sorted, one per line, into {names_path.name}"
+    with replacing_pair(path, names_path, remedy) as (model_part, names_part):
         model.save(model_part)
         names_part.write_text("".join(f"{name}\n" for name in class_names), "utf-8")

@@ -5,11 +5,12 @@ import os
 import shutil
 import tarfile
 import tempfile
+import tracemalloc
 import warnings
 import zipfile
 from collections import Counter
 from hashlib import sha256
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from unittest.mock import patch
 
 import numpy as np
@@ -91,8 +92,9 @@ def build(call_main, tmp_path):
     [((), 0.25, 42), (("--seed", 0), 0.25, 0), (("--test-size", 0.5), 0.5, 42)],
 )
 def test_the_files_are_scikit_learns_split(build, classes, tmp_path, args, size, seed):
-    assert build("--images", classes, *args) == EIGHT
-    paths = sorted(classes.glob("*/*"))
+    shutil.copytree(classes / "iris", classes / "rose-red")  # before rose/, as text
+    assert build("--images", classes, *args) == EIGHT | {"rose-red": 8}
+    paths = sorted(classes.glob("*/*"), key=Path.as_posix)
     parts = train_test_split(paths, test_size=size, random_state=seed)
     for name, part in zip(NAMES, parts):
         written = [row[1:] for row in read_rows(tmp_path / "out" / name)]
@@ -127,6 +129,15 @@ def test_litter_is_left_out_and_counted(build, classes, capsys):
         "folders without an image: 1 ('lily')\n",
         "images outside the class folders: 1 ('cover.png')\n",
     ]
+
+
+def test_it_holds_one_image_at_a_time(build, classes):
+    for k in range(300):
+        save_image(classes / "rose" / f"{k + 10}.png")
+    tracemalloc.start()
+    build("--images", classes)
+    assert tracemalloc.get_traced_memory()[1] < 100 * 64 * 64 * 3
+    tracemalloc.stop()
 
 
 def test_train_accepts_what_the_summary_counts(build, classes, tmp_path, capsys):
@@ -170,7 +181,7 @@ def test_archives_with_any_number_of_folders_on_top(build, classes, suffix, top)
 
 
 def label(folders):
-    paths = [PurePath(folder, "1.png") for folder in folders]
+    paths = [PurePosixPath(folder, "1.png") for folder in folders]
     return build_csv.label_images(paths, "x.zip")
 
 
@@ -185,8 +196,8 @@ def test_a_class_name_comes_out_as_it_went_in_or_is_refused(tmp_path_factory, na
     except InputError as error:
         assert f"x.zip: the class name {name!r} can't go in a CSV" in str(error)
         return
-    images, folder = np.zeros((2, 64, 64, 3), "uint8"), tmp_path_factory.getbasetemp()
-    build_csv.write_csvs(images, [name, name], folder)
+    folder, image = tmp_path_factory.getbasetemp(), np.zeros((64, 64, 3), "uint8")
+    build_csv.write_csvs([(1, name), (2, name)], lambda k: image, folder)
     assert [read_labels(folder / csv_name) for csv_name in NAMES] == [[name], [name]]
 
 
@@ -225,7 +236,7 @@ def test_fewer_than_two_classes(fail, classes):
 
 def test_what_is_not_there_or_cannot_be_listed(fail, monkeypatch):
     monkeypatch.delattr(build_csv, "download")  # which an empty name doesn't mean
-    assert "nowhere: No such file" in fail(build_csv, "--images", "nowhere")
+    assert "] nowhere: " in fail(build_csv, "--images", "nowhere")
     assert "no folder of images" in fail(build_csv, "--images", "")
     for name in ("", "none.tgz"):
         assert f"] {name}: can't be unpacked (" in fail(build_csv, "--archive", name)
@@ -240,7 +251,7 @@ def test_images_that_cannot_be_read_are_counted_and_three_are_named(fail, classe
     path = pack(classes, classes.with_suffix(".zip"), "top")
     message = fail(build_csv, "--archive", path)
     assert f"{path}: can't read 4 of 20 images; repair, shrink or remove" in message
-    assert [f" top/rose/{name}.jpg: " in message for name in "abcd"] == [1, 1, 1, 0]
+    assert [f"{Path('top/rose', k)}.jpg: " in message for k in "abcd"] == [1, 1, 1, 0]
 
 
 def test_very_large_pictures_are_not_left_out_as_no_images(fail, classes, monkeypatch):
@@ -253,9 +264,21 @@ def test_a_share_or_a_folder_that_cannot_be(fail, classes):
     for share in ("0.99", "1", "-0.5", "half"):
         fail(build_csv, "--images", classes, f"--test-size={share}")
     message = fail(build_csv, "--images", classes, "--test-size", "0.9")
-    assert "no images of rose to train on; add more images, or try another" in message
+    assert "no images of rose to train on; add images, or lower --test-size" in message
+    with pytest.raises(InputError, match="of c0, c1, c5 and 1 more to train on"):
+        build_csv.write_csvs([(k, f"c{k}") for k in range(8)], None, classes, 0.5)
     message = fail(build_csv, "--images", classes, "--output", NAMES[0])
-    assert f"{NAMES[0]}: Not a directory" in message
+    assert f"{NAMES[0]}: " in message
+
+
+def test_if_the_testing_file_alone_cannot_be_replaced_the_error_says_so(tmp_path):
+    def load(k):  # meanwhile a folder takes that file's place
+        (tmp_path / "out" / NAMES[1]).mkdir(exist_ok=True)
+        return np.zeros((64, 64, 3), "uint8")
+
+    with pytest.raises(OSError, match=f"{NAMES[0]} is new already, .* run again"):
+        build_csv.write_csvs([(k, "iris") for k in range(8)], load, tmp_path / "out")
+    assert read_labels(tmp_path / "out" / NAMES[0]) == ["iris"] * 6
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -272,11 +295,13 @@ def test_a_truncated_archive_and_one_with_a_flipped_bit(fail, classes, suffix):
         assert f"{path}: can't be unpacked (" in fail(build_csv, "--archive", path)
 
 
-def test_a_tar_that_ends_or_has_zeros_between_two_files(fail, classes):
+def test_a_tar_that_ends_or_has_zeros_between_two_files(build, fail, classes):
     path = pack(classes, classes.with_suffix(".tar"))
     with tarfile.open(path) as tar:
-        offset = tar.getmembers()[9].offset
+        offset, end = tar.getmembers()[9].offset, tar.offset
     text = path.read_bytes()
+    path.write_bytes(text[: end + 512])  # a single block of zeros is an end as well
+    assert build("--archive", path) == EIGHT
     for rest in (b"", bytes(512) + text[offset + 512 :]):
         path.write_bytes(text[:offset] + rest)
         assert "truncated or damaged" in fail(build_csv, "--archive", path)

@@ -43,9 +43,7 @@ def test_each_species_has_80_pictures_and_about_60_in_training(shipped, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_command_writes_both_files_and_a_sheet(
-    call_main, fail, monkeypatch, tmp_path
-):
+def test_it_writes_both_files_and_a_sheet(call_main, fail, monkeypatch, tmp_path):
     assert "sheet.txt" in fail(draw_flowers, "--sheet", "sheet.txt")
     monkeypatch.setattr(draw_flowers, "SPECIES", SPECIES[:3])
     monkeypatch.setattr(draw_flowers, "PICTURES_PER_SPECIES", 4)
@@ -53,6 +51,9 @@ def test_the_command_writes_both_files_and_a_sheet(
     for options in ("--output one --sheet sheet.png --seed 3", "--output two --seed 3"):
         call_main(draw_flowers, *options.split())
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    _, label, image = next(read_rows(tmp_path / "one" / TEST.name))
+    species = next(species for species in SPECIES if species.name == label)
+    assert any((image == draw_flowers.draw_one(3, species, k)).all() for k in range(4))
     for name, rows in ((TRAIN.name, 9), (TEST.name, 3)):
         text = (tmp_path / "one" / name).read_bytes()
         assert text == (tmp_path / "two" / name).read_bytes()

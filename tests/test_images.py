@@ -79,6 +79,9 @@ def test_what_cannot_be_read_is_an_error_with_its_path(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"^((?!Error\().)*$") as error:
             load_image(path)
         assert str(error.value).startswith(f"{path}: ")
+    for shape in ((8, 8, 0), (8, 8, 2), (8, 8, 4)):
+        with pytest.raises(InputError, match=r"^x: the shape .* channels; make it 3"):
+            load_image("x", shape)
     monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))  # has no text
     with pytest.raises(InputError, match=r"^x.png: MemoryError\(\)$"):
         load_image("x.png")

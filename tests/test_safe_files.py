@@ -1,7 +1,6 @@
 """A file is complete or unchanged; and a user's error is one line."""
 
 import io
-import resource
 import signal
 import sys
 from unittest.mock import Mock
@@ -67,21 +66,33 @@ def test_a_model_is_saved_with_the_names_of_its_classes(tmp_path):
     assert names == "iris\n雏菊\nrose\n".encode()
 
 
+def test_if_the_class_names_alone_cannot_be_replaced_the_error_says_so(tmp_path):
+    def save(part):
+        part.write_text("new")
+        (tmp_path / "x.classes.txt").mkdir()  # a folder takes that file's place
+
+    with pytest.raises(OSError, match="x.keras is new already, .*: '.*x.classes.txt'"):
+        save_model(Mock(save=save), ["iris"], tmp_path / "x.keras")
+    assert (tmp_path / "x.keras").read_text() == "new"
+
+
 def test_a_full_disk_leaves_the_old_csvs_and_says_so_in_one_line(tmp_path):
+    resource = pytest.importorskip("resource")  # not on Windows
     for name in ("flowers17_training.csv", "flowers17_testing.csv"):
         (tmp_path / name).write_text("old")
-    images, labels = [np.full((64, 64, 3), 200, "uint8")] * 8, ["rose", "iris"] * 4
+    image, pairs = np.full((64, 64, 3), 200, "uint8"), [(1, "rose"), (2, "iris")] * 4
     # A limit on the size of files stands in for a disk that is full after 100 kB.
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, hard))
     try:
         with pytest.raises(SystemExit, match="ing.csv: File too large$"):
-            one_line_errors(lambda: write_csvs(images, labels, tmp_path))()
+            one_line_errors(lambda: write_csvs(pairs, lambda k: image, tmp_path))()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old", "old"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no death by a signal there")
 def test_ctrl_c_is_one_line_and_death_by_sigint(tmp_path):
     code = """if True:
         import os, signal
@@ -90,7 +101,7 @@ def test_ctrl_c_is_one_line_and_death_by_sigint(tmp_path):
         one_line_errors(lambda: os.kill(os.getpid(), signal.SIGINT))()
     """
     process = start_python(tmp_path, "-c", code)
-    assert process.communicate() == ("", "\n[INFO] stopped\n")
+    assert process.communicate()[1].endswith("\n[INFO] stopped\n")
     assert process.returncode == -signal.SIGINT
 
 

@@ -20,8 +20,9 @@ from tensorflow import keras
 from pyimagesearch import options
 from pyimagesearch.csv_rows import InputError
 from pyimagesearch.images import load_image
-from pyimagesearch.safe_files import replacing
+from pyimagesearch.safe_files import replacing_pair
 
+TRAIN_CSV, TEST_CSV = "flowers17_training.csv", "flowers17_testing.csv"
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/17/17flowers.tgz"
 SHA256 = "fe38a60f8b4a95e657551247d3e7d799a3fafcdbc595be504b12839967823d70"
 
@@ -74,7 +75,7 @@ def _regular_files(member, folder):
 
 
 def find_images(folder):
-    """Return the sorted relative paths of all images, and the others by reason."""
+    """Return the relative paths of all images, sorted, and the others by reason."""
     paths, errors = list(Path(folder).iterdir()), []
     # A folder at the top may be a link; links further down aren't followed.
     for top in [path for path in paths if path.is_dir()]:
@@ -83,7 +84,7 @@ def find_images(folder):
     if errors:
         raise errors[0]
     images, folders, left_out = [], [], defaultdict(list)
-    for path in sorted(paths):
+    for path in sorted(paths, key=Path.as_posix):  # Windows' own order ignores case
         name = path.relative_to(folder)
         if any(part.startswith((".", "__MACOSX")) for part in name.parts):
             if not path.is_dir():
@@ -135,8 +136,10 @@ def label_images(names, source):
     if flat:
         return [FLOWERS17[name.name] for name in names]
 
-    labels = [name.parts[0] if len(name.parts) > 1 else None for name in names]
-    classes = set(labels) - {None}
+    inside = defaultdict(set)  # what each class's folder holds
+    for name in [name for name in names if len(name.parts) > 1]:
+        inside[name.parts[0]].add(name.parts[1])
+    classes = set(inside)
     parts = [PART.fullmatch(label.lower()) for label in classes]
     if all(parts) and {"train"} < {part[2] for part in parts}:
         raise InputError(
@@ -144,8 +147,7 @@ def label_images(names, source):
             " pass one of these folders with --images"
         )
     for label in sorted(classes):
-        inside = {name.parts[1] for name in names if name.parts[0] == label}
-        if len(classes) > 2 and classes - {label} <= inside:
+        if len(classes) > 2 and classes <= inside[label] | {label}:
             raise InputError(
                 f"{source}: the folder {label!r} holds folders named like all the other"
                 " classes, so it looks like a copy of them; remove or rename it"
@@ -162,61 +164,56 @@ def label_images(names, source):
             f"{source}: {len(classes) or 'no'} folder of images that Pillow can open;"
             " there must be two or more, one per class"
         )
-    return labels
+    return [name.parts[0] if len(name.parts) > 1 else None for name in names]
 
 
-def load_images(folder, names, source):
-    """Load all images, showing progress; one InputError counts the unreadable ones."""
-    progress = keras.utils.Progbar(len(names), unit_name="image")
-    images, failures = [], []
-    for name in names:
-        try:
-            images.append(load_image(Path(folder) / name))
-        except InputError as error:
-            failures.append(str(error).replace(f"{Path(folder)}{os.sep}", ""))
-        progress.add(1)
-    if failures:
-        raise InputError(
-            f"{source}: can't read {len(failures):,} of {len(names):,} images; repair,"
-            f" shrink or remove them: {'; '.join(failures[:3])}"
-        )
-    return images
+def write_csvs(pairs, load, folder, test_size=0.25, seed=42):
+    """Shuffle, split and write images as the two CSVs in `folder`, a Path.
 
-
-def write_csvs(images, labels, folder, test_size=0.25, seed=42):
-    """Shuffle, split and write the images as the two CSVs in `folder`.
-
-    `images` are uint8 arrays, `test_size` is the testing file's share, above 0 and
-    below 1; the same images and `seed` give the same two files. Returns the labels of
-    each. A class found only in testing raises InputError.
+    `pairs` are (name, label), and load(name) returns the image, uint8; only one image
+    at a time is in memory. `test_size` is the testing file's share, above 0 and below
+    1; the same pairs and `seed` give the same two files. Returns the labels of each.
+    Raises InputError, with both files as they were, for a class found only in testing,
+    and for images that load can't read (an InputError), counting them.
     """
     try:
-        train_images, test_images, train_labels, test_labels = train_test_split(
-            images, labels, test_size=test_size, random_state=seed
-        )
+        train, test = train_test_split(pairs, test_size=test_size, random_state=seed)
     except ValueError as error:  # a share that leaves no image to train or test on
         raise InputError(str(error)) from None
+    train_labels, test_labels = ([label for _, label in part] for part in (train, test))
     test_only = sorted(set(test_labels) - set(train_labels))
     if test_only:
+        more = f" and {len(test_only) - 3:,} more" if test_only[3:] else ""
         raise InputError(
-            f"the split leaves no images of {', '.join(test_only)} to train on; add more"
-            " images, or try another --seed"
+            f"the split leaves no images of {', '.join(test_only[:3])}{more} to train on;"
+            " add images, or lower --test-size; if it is one class, another --seed may do"
         )
-    Path(folder).mkdir(exist_ok=True)
-    # Replace neither file before both are complete: they are one split.
-    with (
-        replacing(Path(folder, options.TEST_CSV)) as test_part,
-        replacing(Path(folder, options.TRAIN_CSV)) as train_part,
-    ):
-        _write_rows(train_part, train_images, train_labels)
-        _write_rows(test_part, test_images, test_labels)
+    progress = keras.utils.Progbar(len(pairs), unit_name="image")
+    folder.mkdir(exist_ok=True)
+    remedy = f"close or delete {TEST_CSV}, or pass another --output, and run again"
+    with replacing_pair(folder / TRAIN_CSV, folder / TEST_CSV, remedy) as parts:
+        failures = _write_rows(parts[0], train, load, progress)
+        failures += _write_rows(parts[1], test, load, progress)
+        if failures:
+            raise InputError(
+                f"can't read {len(failures):,} of {len(pairs):,} images; repair, shrink"
+                f" or remove them: {'; '.join(sorted(failures)[:3])}"
+            )
     return train_labels, test_labels
 
 
-def _write_rows(path, images, labels):
+def _write_rows(path, pairs, load, progress):
+    failures = []
+    texts = [str(value) for value in range(256)]  # 12,288 calls of str() are slow
     with open(path, "w", encoding="utf-8", newline="\n") as csv_file:
-        for image, label in zip(images, labels):
-            print(label, *image.ravel().tolist(), sep=",", file=csv_file)
+        for name, label in pairs:
+            try:
+                values = [texts[value] for value in load(name).ravel().tolist()]
+                csv_file.write(",".join([label, *values]) + "\n")
+            except InputError as error:
+                failures.append(str(error))
+            progress.add(1)
+    return failures
 
 
 def print_summary(train_labels, test_labels, left_out):
@@ -229,14 +226,14 @@ def print_summary(train_labels, test_labels, left_out):
     print(f"{'all':{width}} {len(train_labels):8} {len(test_labels):8}")
     for reason, names in left_out.items():
         if names:
-            first = ", ".join(repr(str(name)) for name in names[:3])
+            first = ", ".join(repr(name.as_posix()) for name in names[:3])
             print(f"left out, {reason}: {len(names)} ({first})")
 
 
 def output_folder(text):
     """Parse the path of a folder that can be written to, or created."""
     folder = Path(text).resolve()
-    return options.path_in(folder if folder.exists() else folder.parent, text)
+    return options.writable(folder if folder.exists() else folder.parent, text)
 
 
 def add_output_options(parser):
@@ -270,10 +267,13 @@ def main():
         pairs = list(zip(names, label_images(inner_names, source)))
         outside = [name for name, label in pairs if not label]
         left_out["images outside the class folders"] = outside
-        names, labels = zip(*(pair for pair in pairs if pair[1]))
-        images = load_images(folder, names, source)
-    split = write_csvs(images, labels, args.output, args.test_size, args.seed)
-    print_summary(*split, left_out)
+        pairs = [(Path(folder, name), label) for name, label in pairs if label]
+        try:
+            both = write_csvs(pairs, load_image, args.output, args.test_size, args.seed)
+        except InputError as error:
+            text = str(error).replace(f"{Path(folder)}{os.sep}", "")
+            raise InputError(f"{source}: {text}") from error
+    print_summary(*both, left_out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from tensorflow import keras
 
 from pyimagesearch import options
 from pyimagesearch.datasets.build_csv import add_output_options, write_csvs
@@ -351,30 +350,16 @@ def draw_one(seed, species, number):
     return draw(species, rng)
 
 
-def draw_all(seed):
-    """Return all images and their labels, species by species, and show progress."""
-    total = len(SPECIES) * PICTURES_PER_SPECIES
-    progress = keras.utils.Progbar(total, unit_name="picture")
-    images, labels = [], []
-    for species in SPECIES:
-        for number in range(PICTURES_PER_SPECIES):
-            images.append(draw_one(seed, species, number))
-            labels.append(species.name)
-            progress.add(1)
-    return images, labels
-
-
-def save_sheet(images, path):
+def save_sheet(seed, path):
     """Save a contact sheet: a column per species, its first pictures below its name.
 
     The columns stand in two rows, so that the names can be read on a small screen.
     """
-    pictures = np.array(images).reshape(len(SPECIES), PICTURES_PER_SPECIES, 64, 64, 3)
-    pictures = np.pad(
-        pictures[:, :SHEET_ROWS],
-        ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
-        constant_values=255,
-    )
+    pictures = [
+        [draw_one(seed, kind, k) for k in range(SHEET_ROWS)] for kind in SPECIES
+    ]
+    edges = ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))
+    pictures = np.pad(pictures, edges, constant_values=255)
     figure = Figure(figsize=(9, 17), layout="constrained")
     half = (len(SPECIES) + 1) // 2
     for axes, first in zip(figure.subplots(2), (0, half)):
@@ -399,10 +384,11 @@ def main():
         "--sheet", metavar="FILE", type=options.picture_file, help="a contact sheet"
     )
     args = parser.parse_args()
-    images, labels = draw_all(args.seed)
     if args.sheet:
-        save_sheet(images, args.sheet)
-    write_csvs(images, labels, args.output, seed=args.seed)
+        save_sheet(args.seed, args.sheet)
+    numbers = range(PICTURES_PER_SPECIES)
+    pairs = [((args.seed, kind, k), kind.name) for kind in SPECIES for k in numbers]
+    write_csvs(pairs, lambda key: draw_one(*key), args.output, seed=args.seed)
 
 
 if __name__ == "__main__":
