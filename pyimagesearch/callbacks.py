@@ -1,5 +1,6 @@
 """What train.py adds to model.fit: a backup to resume from, Ctrl-C, nan, a warning."""
 
+import io
 import math
 import os
 import signal
@@ -40,6 +41,13 @@ class StopOnCtrlC(Callback):
         signal.signal(signal.SIGINT, self.previous)
 
 
+class InMemory(io.BytesIO):
+    """What Keras' save_weights takes for a file, by this name."""
+
+    def __str__(self):
+        return "in memory.weights.h5"
+
+
 class Backup(Callback):
     """After each epoch, save weights and optimizer to `path`, unless it is None.
 
@@ -55,8 +63,10 @@ class Backup(Callback):
         if not self.path or not math.isfinite(logs["loss"]):
             return
         try:
+            # HDF5 crashes on a full disk, so the file is made in memory.
+            self.model.save_weights(file := InMemory())
             with replacing(self.path) as part:
-                self.model.save_weights(part)
+                part.write_bytes(file.getvalue())
         except OSError as error:
             if not self.warned:
                 warn(f"{self.path}: {error.strerror}; training continues without it")
@@ -70,18 +80,16 @@ class WatchTraining(Callback):
     """
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epoch, self.logs = epoch + 1, logs
-        if not math.isfinite(logs["loss"]):
-            self.model.stop_training = True
+        self.model.stop_training |= not math.isfinite(logs["loss"])
 
-    def on_train_end(self, logs=None):
-        logs = getattr(self, "logs", {"loss": 0})
+    def on_train_end(self, logs=None):  # the logs of the last epoch, if one was run
+        logs, updates = logs or {"loss": 0}, int(self.model.optimizer.iterations)
         if not math.isfinite(logs["loss"]):
+            epoch = updates // self.params["steps"]
             raise InputError(
-                f"the loss is {logs['loss']} after epoch {self.epoch}; lower the learning"
-                " rate, and look for nan among values that read_rows reads by itself"
+                f"the loss is {logs['loss']} after epoch {epoch}; lower the learning rate,"
+                " and look for nan among values that read_rows reads by itself"
             )
-        updates = int(self.model.optimizer.iterations)
         trained, validated = logs.get("accuracy", 0), logs.get("val_accuracy", 0)
         if updates < 500 and trained - validated >= 0.3:
             warn(

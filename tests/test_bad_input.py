@@ -1,14 +1,17 @@
 """Users' mistakes give one line of error, before the first epoch, and cost no file."""
 
+import io
 import os
 import re
 import sys
 from unittest.mock import patch
 
 import pytest
+import tensorflow as tf
 
 import train
-from pyimagesearch.options import parse_args
+from pyimagesearch.csv_rows import InputError
+from pyimagesearch.options import Attempt, one_line_errors, parse_args, users_error
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,7 @@ def test_a_missing_file_is_named_with_the_folder_it_isnt_in(fail, pair, tmp_path
     assert fail(train).endswith(f"flowers17_training.csv: no such file in {tmp_path}")
     message = fail(train, "-t", pair[0], "-v", "no/test.csv")
     assert message == f"[ERROR] no/test.csv: no such file in {tmp_path / 'no'}"
-    assert f"{tmp_path}: no such file" in fail(train, "-t", tmp_path, "-v", pair[1])
+    assert f"{tmp_path}: a folder" in fail(train, "-t", tmp_path, "-v", pair[1])
 
 
 def test_no_rows_a_single_class_and_a_class_that_training_lacks(fail, write_csv):
@@ -60,7 +63,7 @@ def test_a_name_that_no_output_can_have(fail, tmp_path, option, name):
     assert f"{name}: is a folder" in fail(train, option, name)
     if os.path.exists("/proc/self"):  # where nobody may write, not even root
         assert f"/proc/{name}: " in fail(train, option, f"/proc/{name}")
-    for wrong in ("x", "x.txt", "x.pgf", "x.h5", name[1:]):
+    for wrong in ("x", "x.txt", "x.pgf", "x.h5", name[1:], "X.KERAS", "X.WEIGHTS.H5"):
         message = f"{wrong}: must be a name that ends in .{name[2:]}"
         assert message in fail(train, option, wrong)
     (tmp_path / "y.classes.txt").mkdir()  # beside y.keras
@@ -71,14 +74,15 @@ DEFAULTS = "flowers17_training.csv flowers17_testing.csv 75 32 plot.png None Non
 
 
 def parse(options):
+    constants = train.TRAIN_CSV, train.TEST_CSV, train.NUM_EPOCHS, train.BS
     with patch.object(sys, "argv", ["train.py", *options.split()]):
-        return [*map(str, vars(parse_args(epochs=75, batch_size=32)).values())]
+        return [*map(str, vars(parse_args(*constants)).values())]
 
 
 def test_options_have_the_tutorials_defaults(call_main, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert parse("") == DEFAULTS.split()
-    for rest in ("c.pdf -m d.keras --backup e.weights.h5 --seed 0", "c.svg"):
+    for rest in ("C.PDF -m d.keras --backup e.weights.h5 --seed 0", "c.svg"):
         given = f"-t a.csv -v b.csv -e 1 -b 2 -p {rest}"
         assert parse(given)[: len(given.split()) // 2] == given.split()[1::2]
     assert list(tmp_path.iterdir()) == []
@@ -87,3 +91,50 @@ def test_options_have_the_tutorials_defaults(call_main, capsys, monkeypatch, tmp
     output = " ".join(capsys.readouterr().out.split())
     assert output.startswith("usage: train.py [-h]")
     assert re.findall(r"\(default: (.*?)\)", output) == DEFAULTS.split()
+
+
+def test_users_errors_are_found_in_what_tensorflow_says_of_a_generator():
+    place = "Detected at node PyFunc\n"
+    for line, text in (
+        ("InputError: x.csv, line 3 ('ä…'): odd", "x.csv, line 3 ('ä…'): odd"),
+        ("FileNotFoundError: [Errno 2] No such file: 'x.csv'", "No such file: 'x.csv'"),
+        ("TypeError: a mistake of ours", None),
+        ("OSError: a library's", None),
+    ):
+        error = tf.errors.UnknownError(None, None, f"{place}{line}\nTraceback (most")
+        assert users_error(error) == text
+    assert users_error(ValueError("InputError: no")) is None
+
+
+def test_each_block_of_an_attempt_runs_and_the_first_error_is_raised(capsys):
+    attempt, ran = Attempt(), []
+    for error in (
+        None,
+        InputError("one"),
+        OSError(2, "two", "x.png"),
+        KeyError("three"),
+    ):
+        with attempt:
+            ran.append(error)
+            if error:
+                raise error
+    assert len(ran) == 4 and len(attempt.errors) == 3
+    with pytest.raises(InputError, match="one"):
+        attempt.finish()
+    warnings = "[WARNING] x.png: two\n[WARNING] KeyError('three')\n"
+    assert capsys.readouterr() == ("", warnings)
+    Attempt().finish()
+    with pytest.raises(KeyboardInterrupt), Attempt():
+        raise KeyboardInterrupt
+
+
+def test_a_bar_is_a_bar_and_a_label_prints_in_any_encoding(monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    one_line_errors(lambda: print("\u2501\u2501 caf\xe9 雏"))()
+    stdout.flush()
+    assert stdout.buffer.getvalue().decode("cp1252").split() == [
+        "==",
+        "café",
+        r"\u96cf",
+    ]

@@ -1,6 +1,5 @@
 """A backup resumes a run exactly, is refused if it can't, and survives a kill."""
 
-import fcntl
 import itertools
 import os
 import signal
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from tensorflow import keras
 
-from pyimagesearch.callbacks import Backup, StopOnCtrlC, load_backup
+from pyimagesearch.callbacks import Backup, StopOnCtrlC, WatchTraining, load_backup
 from pyimagesearch.csv_rows import InputError
 
 STEPS = 3
@@ -49,10 +48,93 @@ def backup(path):
     return path
 
 
-def test_the_next_run_resumes_after_the_last_finished_epoch(backup):
+def test_the_next_run_resumes_after_the_last_finished_epoch(backup, capsys):
     assert train(backup, 4) == [4]
     assert train(backup, 6) == [5, 6]
+    assert "last epoch" not in capsys.readouterr().out
     assert train(backup, 6) == []
+    assert "[INFO] that was the last epoch: nothing left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [7, 2**32 - 1, None])
+def test_a_resumed_run_draws_numbers_of_its_own(path, seed):
+    np.random.seed(7)
+    assert load_backup(tiny_model(), path, STEPS, 5, seed) == 0
+    assert np.random.random() == np.random.RandomState(7).random()  # as before
+    train(path, 3)
+    np.random.seed(7)
+    load_backup(tiny_model(), path, STEPS, 5, seed)
+    wanted = 7 if seed is None else (seed + 3) % 2**32
+    assert np.random.random() == np.random.RandomState(wanted).random()
+
+
+class AtEpoch(keras.callbacks.Callback):
+    """Calls a function with the model at the beginning of one epoch."""
+
+    def __init__(self, epoch, action):
+        super().__init__()
+        self.epoch, self.action = epoch, action
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch + 1 == self.epoch:
+            self.action(self.model)
+
+
+def test_a_backup_that_cannot_be_written_is_one_warning(tmp_path, capsys):
+    (tmp_path / "gone").mkdir()
+    path = tmp_path / "gone" / "run.weights.h5"
+    callbacks = [AtEpoch(2, lambda model: (path.unlink(), path.parent.rmdir()))]
+    assert train(path, 4, callbacks=callbacks) == [1, 2, 3, 4]
+    reason = "No such file or directory; training continues without it"
+    assert capsys.readouterr().err == f"[WARNING] {path}: {reason}\n"
+
+
+@pytest.mark.parametrize("loss", ["nan", "inf"])
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_backup(path, loss):
+    def spoil(model):
+        model.set_weights([w + float(loss) for w in model.get_weights()])
+
+    history = keras.callbacks.History()
+    with pytest.raises(InputError, match="the loss is (nan|inf) after epoch 3; lower"):
+        train(path, 5, callbacks=[AtEpoch(3, spoil), WatchTraining(), history])
+    assert history.epoch == [0, 1, 2]  # it is in the plot
+    assert load_backup(tiny_model(), path, STEPS, 5) == 2
+
+
+FEW = (
+    "[WARNING] accuracy is {} in training and {} in validation after only {} updates: the"
+    " averages of batch normalization may lag behind; see"
+)
+
+
+@pytest.mark.parametrize(
+    ("updates", "trained", "validated", "told"),
+    [(499, 0.9, 0.6, 1), (500, 0.9, 0.1, 0), (9, 0.9, 0.61, 0), (9, 0.5, 0.9, 0)],
+)
+def test_few_updates_and_a_low_validation_accuracy_are_told(
+    updates, trained, validated, told, capsys
+):
+    watch, model = WatchTraining(), tiny_model()
+    watch.set_model(model)
+    model.optimizer.iterations.assign(updates)
+    watch.on_train_end({"loss": 1, "accuracy": trained, "val_accuracy": validated})
+    message = FEW.format("0.90", "0.60", updates)
+    assert capsys.readouterr().err.startswith(message) == bool(told)
+    watch.on_train_end()  # no epoch was run
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_during_a_backup_ends_that_epoch(path, monkeypatch):
+    save = keras.Model.save_weights
+
+    def interrupted(model, *args):
+        save(model, *args)
+        if int(model.optimizer.iterations) == 2 * STEPS:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(keras.Model, "save_weights", interrupted)
+    # train.py's order.
+    assert train(path, 5, callbacks=[StopOnCtrlC()]) == [1, 2]
 
 
 def test_weights_momentum_and_the_update_count_are_restored(path):
@@ -96,6 +178,7 @@ def test_a_backup_of_another_run_is_refused(backup):
 
 
 def test_a_backup_that_cannot_be_read_is_not_called_another_networks(backup):
+    fcntl = pytest.importorskip("fcntl")  # not on Windows
     with open(backup) as other, pytest.raises(BlockingIOError) as error:
         fcntl.flock(other, fcntl.LOCK_EX)
         train(backup, 5)
