@@ -98,9 +98,15 @@ def before_the_report(monkeypatch, accident):
 
 
 def test_a_run_killed_while_evaluating_reports(run, monkeypatch, tmp_path, capsys):
+    class Killed(BaseException):
+        pass
+
+    def kill():
+        raise Killed
+
     options = "-e 2 -b 8 -m m.keras --backup b.weights.h5"
-    with monkeypatch.context() as context, pytest.raises(ZeroDivisionError):
-        before_the_report(context, lambda: 1 / 0)
+    with monkeypatch.context() as context, pytest.raises(Killed):
+        before_the_report(context, kill)
         run(options)
     assert "Epoch 2/2" in capsys.readouterr().out
     assert keras.models.load_model(tmp_path / "m.keras").count_params() > 0
@@ -116,15 +122,101 @@ def test_a_run_killed_while_evaluating_reports(run, monkeypatch, tmp_path, capsy
     assert "Epoch 1/2" in run(options)
 
 
-def test_a_plot_that_fails_costs_nothing_else(run, monkeypatch, tmp_path, capsys):
-    (tmp_path / "plots").mkdir()
-    before_the_report(monkeypatch, (tmp_path / "plots").rmdir)
-    with pytest.raises(SystemExit) as stop:
-        run("-e 1 -b 20 -p plots/x.png -m m.keras --backup b.weights.h5")
-    plot = tmp_path / "plots" / "x.png"
-    assert str(stop.value) == f"[ERROR] {plot}: No such file or directory"
-    assert "rose" in capsys.readouterr().out.split(EVALUATING)[1]
-    assert (tmp_path / "m.keras").exists() and (tmp_path / "b.weights.h5").exists()
+def at_epoch(monkeypatch, epoch, accident):
+    """Make an accident happen, to the model, at the beginning of an epoch."""
+    fit = keras.Model.fit
+
+    def fit_with_accident(model, *args, callbacks, **options):
+        happen = lambda number, logs: accident(model) if number + 1 == epoch else None
+        first = keras.callbacks.LambdaCallback(on_epoch_begin=happen)
+        return fit(model, *args, callbacks=[first, *callbacks], **options)
+
+    monkeypatch.setattr(keras.Model, "fit", fit_with_accident)
+
+
+@pytest.fixture
+def run_to_an_error(run, capsys):
+    """A function that runs to an error; returns it, what was printed, and warnings."""
+
+    def run_with(options):
+        with pytest.raises(SystemExit) as stop:
+            run(options)
+        output, errors = capsys.readouterr()
+        warnings = [line for line in errors.splitlines() if "[WARNING]" in line]
+        return str(stop.value), output, warnings
+
+    return run_with
+
+
+ALL = "-e 3 -b 8 -m m.keras --backup b.weights.h5"
+MADE = {"m.keras", "m.classes.txt", "plot.png", "b.weights.h5"}
+
+
+def made(folder):
+    """Return the names of a run's files."""
+    return {path.name for path in folder.iterdir()} & MADE
+
+
+def test_outputs_that_fail_cost_no_other_output(run_to_an_error, monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    at_epoch(monkeypatch, 2, lambda model: (tmp_path / "gone").rmdir())
+    options = "-e 2 -b 20 -p gone/x.png -m gone/x.keras --backup b.weights.h5"
+    error, output, warnings = run_to_an_error(options)
+    reason = "No such file or directory"
+    assert error == f"[ERROR] {tmp_path / 'gone' / 'x.classes.txt'}: {reason}"
+    assert f"[WARNING] {tmp_path / 'gone' / 'x.png'}: {reason}" in warnings
+    assert "rose" in output.split(EVALUATING)[1]
+    assert (tmp_path / "b.weights.h5").exists()
+
+
+def test_a_loss_of_nan_ends_the_run(run_to_an_error, monkeypatch, tmp_path):
+    spoil = lambda model: model.layers[-1].bias.assign([np.nan] * 3)
+    at_epoch(monkeypatch, 2, spoil)
+    error, output, _ = run_to_an_error(ALL)
+    assert error.startswith("[ERROR] the loss is nan after epoch 2; lower the learning")
+    assert "Epoch 3/3" not in output and EVALUATING not in output
+    assert made(tmp_path) == {"plot.png", "b.weights.h5"}
+
+
+SAME = "test.csv: its labels changed during the run; start it again"
+BAD = "line 41 ('rose,1,2'): 2 values instead of 12,288 for the shape (64, 64, 3)"
+ORCHID = "'orchid' is not a label that lb knows"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("test.csv", lambda rows: rows[5:], SAME),
+        ("test.csv", lambda rows: rows * 2, SAME),
+        ("test.csv", lambda rows: rows[::-1], SAME),
+        ("test.csv", lambda rows: ["orchid" + rows[0][4:]], ORCHID),
+        ("train.csv", lambda rows: [*rows, "rose,1,2\n"], BAD),
+        ("train.csv", lambda rows: [f"orchid{row[4:]}" for row in rows], ORCHID),
+        ("train.csv", None, "train.csv: no such file in "),
+        ("test.csv", None, "test.csv: no such file in "),
+    ],
+)
+def test_a_file_that_changes_is_one_line_and_no_report(
+    run_to_an_error, monkeypatch, tmp_path, name, change, message
+):
+    def accident(model):
+        rows = (tmp_path / name).read_text().splitlines(keepends=True)
+        if change:
+            (tmp_path / "new.csv").write_text("".join(change(rows)))
+            (tmp_path / "new.csv").replace(tmp_path / name)
+        else:
+            (tmp_path / name).unlink()
+
+    training = name == "train.csv"
+    if training:
+        at_epoch(monkeypatch, 2, accident)
+    else:
+        before_the_report(monkeypatch, lambda: accident(None))
+    error, output, _ = run_to_an_error(ALL)
+    assert error.startswith(f"[ERROR] {name}") and message in error
+    assert len(error.splitlines()) == 1
+    assert "weighted avg" not in output and (EVALUATING in output) is not training
+    assert made(tmp_path) == (MADE - {"m.keras", "m.classes.txt"} if training else MADE)
 
 
 def test_a_backup_that_another_run_deleted_costs_nothing(run, monkeypatch, tmp_path):
