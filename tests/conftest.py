@@ -33,6 +33,10 @@ hypothesis.settings.register_profile("slow", **slow)
 hypothesis.settings.load_profile("slow")
 
 
+# Windows ends a process that is sent a signal, and links only for administrators.
+needs_unix = pytest.mark.skipif(os.name == "nt", reason="signals and links of Unix")
+
+
 def make_rows(labels, seed=0, shape=(64, 64, 3)):
     """Return (label, uint8 image) pairs: noise around a colour of the label's own."""
     rng = np.random.default_rng(seed)

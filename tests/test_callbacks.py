@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import needs_unix
 from tensorflow import keras
 
 from pyimagesearch.callbacks import Backup, StopOnCtrlC, WatchTraining, load_backup
@@ -124,6 +125,7 @@ def test_few_updates_and_a_low_validation_accuracy_are_told(
     assert capsys.readouterr().err == ""
 
 
+@needs_unix
 def test_ctrl_c_during_a_backup_ends_that_epoch(path, monkeypatch):
     save = keras.Model.save_weights
 
@@ -195,6 +197,7 @@ class Interrupt(keras.callbacks.Callback):
             self.handler = signal.getsignal(signal.SIGINT)
 
 
+@needs_unix
 def test_ctrl_c_stops_after_a_whole_epoch_and_restores_the_handler(path, capfd):
     model, interrupt = tiny_model(), Interrupt()
     handler = signal.getsignal(signal.SIGINT)
@@ -207,6 +210,7 @@ def test_ctrl_c_stops_after_a_whole_epoch_and_restores_the_handler(path, capfd):
     assert train(path, 3) == [3]
 
 
+@needs_unix
 def test_a_process_that_ignores_ctrl_c_keeps_ignoring_it(capfd):
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

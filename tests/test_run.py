@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
-from conftest import ROOT, make_pair, run_python, start_python
+from conftest import ROOT, make_pair, needs_unix, run_python, start_python
 from matplotlib.figure import Figure
 from sklearn.metrics import classification_report
 from tensorflow import keras
@@ -284,6 +284,7 @@ def start_endless(tmp_path):
         process.communicate()
 
 
+@needs_unix
 def test_kill_9_resumes_and_ctrl_c_finishes_the_epoch(start_endless, tmp_path):
     process = start_endless()
     wait_for(process, "Epoch 3/5000")
