@@ -29,9 +29,12 @@ if not Path("train.py").is_file():
     # %pip install -q -r requirements.txt
     raise FileNotFoundError(f"no train.py in {Path.cwd()}: do what the comment says")
 """
+MOVED = (
+    "*This block is a process of its own; its cell is at the end of the notebook.*\n"
+)
 RESTART = """\
 **The next cell is a process of its own: restart the kernel first**, and run the first cell
-of this notebook again.
+of the notebook again.
 """
 
 
@@ -58,30 +61,38 @@ def build_programs(page):
 
 
 def build_notebook(page):
-    """Return a page as a Jupyter notebook: its programs' blocks are the code cells."""
-    cells, text, end = [make_cell("code", SET_UP)], read_page(page), 0
+    """Return a page as a Jupyter notebook, with the later programs at its end."""
+    cells, text, end = [code_cell(SET_UP)], read_page(page), 0
     for block in PIECE.finditer(text):
         language, word, code, _ = block.groups()
         if language == "python" and word in ("", "later"):
-            prose = text[end : block.start()] + (RESTART if word else "")
-            show = "figure" if "savefig" in code else ""  # a picture, in the notebook
-            cells += [make_cell("markdown", prose), make_cell("code", code + show)]
+            prose = text[end : block.start()]
+            cells += (
+                [prose_cell(prose + MOVED)]
+                if word
+                else [prose_cell(prose), code_cell(code)]
+            )
             end = block.end()
-    cells.append(make_cell("markdown", text[end:]))
+    cells.append(prose_cell(text[end:]))
+    for program in build_programs(page)[1:]:
+        cells += [prose_cell(RESTART), code_cell(program)]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
     return json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 4}, indent=1)
 
 
-def make_cell(kind, source):
-    if kind == "code":
-        results = {"execution_count": None, "outputs": []}
-    else:
-        results = {}
-        # Links to files and headings lead nowhere here; a word hides a block's colours.
-        source = LINK.sub(r"\1", source)
-        source = re.sub(r"(?m)^```python .*$", "```python", source)
-    return {"cell_type": kind, "metadata": {}, "source": source.strip()} | results
+def code_cell(code):
+    show = (
+        "figure" if "savefig" in code else ""
+    )  # a saved picture, in the notebook, too
+    cell = {"cell_type": "code", "metadata": {}, "source": (code + show).strip()}
+    return cell | {"execution_count": None, "outputs": []}
+
+
+def prose_cell(text):
+    text = LINK.sub(r"\1", text)  # links to files and headings lead nowhere here
+    text = re.sub(r"(?m)^```python .*$", "```python", text)
+    return {"cell_type": "markdown", "metadata": {}, "source": text.strip()}
 
 
 @one_line_errors
