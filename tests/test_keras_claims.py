@@ -1,36 +1,49 @@
 """What the pages say of Keras itself: red here means that a page must change."""
+# ruff: noqa: F401, since the code in messages.txt uses imports, too
 
 import gc
 import io
 import itertools
 import os
 import re
+import runpy
 import threading
 import time
 import warnings
-from functools import partial
-from importlib import import_module
-from unittest.mock import patch
+from pathlib import Path
+from unittest.mock import Mock, patch
 
 import keras
 import keras.layers as L
+import matplotlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, Recorder, start_python
-from keras.callbacks import EarlyStopping, ModelCheckpoint
+import tensorflow.keras.backend as K
+import tensorflow.python.keras as private
+from conftest import ROOT, Recorder, csv_bytes, make_rows, save_image, start_python
+from keras.applications import VGG16
+from keras.callbacks import Callback, EarlyStopping, ModelCheckpoint, TensorBoard
+from keras.models import load_model
 from keras.optimizers import SGD
+from keras.wrappers import SKLearnClassifier
 from PIL import Image
-from sklearn.metrics import classification_report
+from sklearn.metrics import classification_report as report
+from sklearn.metrics import f1_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import LabelBinarizer
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
+from pyimagesearch.callbacks import WatchTraining, load_backup
+from pyimagesearch.csv_rows import check_csvs, parse_image, read_labels
+from pyimagesearch.images import load_image
 from pyimagesearch.options import OneLineParser
 from train import csv_image_generator
 
 KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
 before_3_16 = pytest.mark.skipif(KERAS >= (3, 16), reason="Keras 3.16 changed this")
 X, Y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
-FROM_TOMORROW = {"module": "keras.layers", "class_name": "Dense", "config": {"new": 1}}
+ONE_HOT, SPARSE = "categorical_crossentropy", "sparse_categorical_crossentropy"
 AUGMENTER = ImageDataGenerator(rotation_range=90, horizontal_flip=True)
 GENERATOR = {"verbose": 0, "shuffle": False}  # what every fit on a generator gets
 
@@ -58,8 +71,8 @@ def fit(data=None, model=None, steps=1, **options):
     return model.fit(data, **{**GENERATOR, "steps_per_epoch": steps, **options}).history
 
 
-def fit_batch(x=X, y=Y, outputs=1, loss="categorical_crossentropy"):
-    fit(batches(batch=(x, y)), tiny(outputs, loss))
+def fit_batch(*batch, loss="mse", outputs=1, **options):
+    fit(batches(batch=batch), tiny(outputs, loss, **options))
 
 
 class Batches(keras.utils.PyDataset):
@@ -89,9 +102,9 @@ def read_dataset(*batch):
     next(iter(tf.data.Dataset.from_generator(lambda: [batch], output_signature=spec)))
 
 
-def new_python(code="import keras", project=".", **environment):
+def new_python(code="import keras", *flags, project=".", **environment):
     with patch.dict(os.environ, environment):
-        process = start_python(".", "-c", code, project=project)
+        process = start_python(".", *flags, "-c", code, project=project)
     print(*process.communicate(timeout=120))
 
 
@@ -101,151 +114,150 @@ def one_generator_for_both():
     fit(generator, steps=5, validation_data=generator, validation_steps=1, epochs=2)
 
 
-def raise_late(error):
-    fit(batches(2, error=error), steps=3)
-
-
 def a_callback_sets_a_schedule():
     schedule = keras.optimizers.schedules.InverseTimeDecay(0.01, 1, 0.1)
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     fit(model=tiny(optimizer=SGD(schedule)), callbacks=[halve])
 
 
-def best(monitor, path="best.keras"):
-    return ModelCheckpoint(path, monitor, mode="max", save_best_only=True)
+def best(monitor, path="best.keras", **options):
+    return ModelCheckpoint(path, monitor, mode="max", save_best_only=True, **options)
 
 
-def use(callback, epochs=1):
-    options = {"validation_data": (X, 9 * Y), "epochs": epochs}  # val_accuracy is 0
-    fit(model=tiny(metrics=["accuracy"]), callbacks=[callback], **options)
+def use(callback, **options):
+    options |= {"validation_data": (X, 9 * Y)}  # val_accuracy is 0
+    model = tiny(metrics=["accuracy"], run_eagerly=True)  # it takes a third of the time
+    fit(model=model, callbacks=[callback], **options)
+    return callback
+
+
+def end_training(**logs):
+    callback = WatchTraining()
+    callback.set_model(tiny())
+    callback.set_params({"steps": 1})
+    callback.on_epoch_end(0, logs)
+    callback.on_train_end(logs)
+
+
+def without_a_loop():
+    while True:
+        yield next(iter(()))
+
+
+def build():
+    """Build a model, as KerasClassifier asked for it."""
+
+
+class threadsafe_iter:
+    def __next__(self):
+        return X, Y
 
 
 def load_saved(model, path, **options):
     model.save(path)
-    return keras.models.load_model(path, **options)
+    return load_model(path, **options)
 
 
 def own_loss(truth, predicted):
     return tf.reduce_mean(tf.square(truth - predicted))
 
 
-# Each message as the pages have it, or more of it, and what provokes it.
-MESSAGES = {
-    "`keras.optimizers.legacy` is not supported": lambda: keras.optimizers.legacy.SGD(),
-    "Argument(s) not recognized: {'lr': 0.01}": lambda: SGD(lr=0.01),
-    "'SGD' object has no attribute 'lr'": lambda: SGD().lr,
-    "Argument `decay` is no longer supported": lambda: SGD(decay=0.01),
-    "its learning rate is not settable": a_callback_sets_a_schedule,
-    "module 'keras.backend' has no attribute 'mean'": lambda: keras.backend.mean,
-    "KeyError: 'acc'": lambda: fit()["acc"],
-    "KeyError: 'accuracy'": lambda: fit()["accuracy"],
-    "callback received monitor=val_acc": lambda: use(EarlyStopping("val_acc")),
-    "Can save best model only with val_acc available": lambda: use(best("val_acc")),
-    "unexpected keyword argument 'period'": lambda: ModelCheckpoint("a.h5", period=5),
-    "'NumpyArrayIterator' object has no attribute 'next'": lambda: flow().next(),
-    "passed to Conv2D: {'border_mode'": lambda: L.Conv2D(4, 3, border_mode=1),
-    "missing 1 required positional argument: 'units'": lambda: L.Dense(output_dim=3),
-    "missing 1 required positional argument: 'rate'": lambda: L.Dropout(p=0.5),
-    "has type float32 that does not match type float64": (
-        lambda: fit(batches(batch=(X, np.ones((4, 1)))), tiny(metrics=[own_loss]))
-    ),
-    "Could not locate function": lambda: load_saved(tiny(loss=own_loss), "a.keras"),
-    "Computed output size would be zero or negative": (
-        lambda: compiled(L.Convolution2D(4, 5, 5), inputs=(4, 4, 1))
-    ),
-    "Your input ran out of data; interrupting": lambda: fit(batches(3), steps=5),
-    "the generator must yield at least one batch": lambda: fit(batches(0)),
-    "object cannot be interpreted as an integer": lambda: fit(steps=4 / 2),
-    "Found input variables with inconsistent numbers of samples: [340, 10520]": (
-        lambda: classification_report([0] * 340, [0] * 10520)
-    ),
-    "yielded an element of shape (0,)": lambda: read_dataset([], []),
-    "generator already executing": one_generator_for_both,
-    "`shuffle=True` was passed, but will be ignored": lambda: fit(shuffle=True),
-    "class should call `super().__init__(**kwargs)`": lambda: fit(WithoutSuper()),
-    "Found 0 images belonging to 0 classes": lambda: AUGMENTER.flow_from_directory("."),
-    "The PyDataset has length 0": lambda: fit(Batches()),
-    "InvalidArgumentError: Graph execution error": lambda: raise_late(ValueError()),
-    "UnknownError: Graph execution error": lambda: raise_late(FileNotFoundError()),
-    "the generator must return a tuple": lambda: fit(batches(batch=[X, Y])),
-    "`output_signature` must contain objects": lambda: fit_batch([X, X]),
-    "Invalid dtype: str128": lambda: fit_batch(y=np.array(["rose"] * 4)),
-    "Invalid dtype: object": lambda: fit_batch(np.array([X, None], object)),
-    "`target` and `output` must have the same rank": lambda: fit_batch(X, Y[:, 0], 2),
-    "`target` and `output` must have the same shape": lambda: fit_batch(outputs=2),
-    "yielded an element of shape (32,)": lambda: read_dataset(X, np.ones(32)),
-    "Expected shape (None, 1, 768), but input has incompatible shape": (
-        lambda: compiled(L.Dense(1), inputs=(1, 768))(np.ones((4, 768)))
-    ),
-    "Do not pass an `input_shape`/`input_dim`": lambda: L.Dense(1, input_dim=2),
-    "Unrecognized data type: x=<function": lambda: fit(batches),
-    "Unrecognized data type: x=<zip object": lambda: fit(zip([X], [Y])),
-    "`validation_split` is only supported for": lambda: fit(validation_split=0.2),
-    "`class_weight` is not supported for": lambda: fit(class_weight={0: 1.0}),
-    "Number of classes, 16, does not match size of target_names, 17": (
-        lambda: classification_report(range(16), range(16), target_names=range(17))
-    ),
-    "could not convert string 'id' to": lambda: np.loadtxt(["id"]),
-    "The filepath provided must end in `.keras`": lambda: ModelCheckpoint("best.hdf5"),
-    "must end in `.weights.h5`": lambda: tiny().save_weights("weights.h5"),
-    "Invalid filepath extension for saving": lambda: tiny().save("a.model"),
-    "File format not supported": lambda: keras.models.load_model("."),
-    "could not be deserialized properly": lambda: L.deserialize(FROM_TOMORROW),
-    "Could not deserialize 'keras.metrics.mse'": lambda: load_saved(tiny(), "a.h5"),
-    "Requested the deserialization of a `Lambda` layer": (
-        lambda: load_saved(compiled(L.Lambda(lambda x: x / 255)), "a.keras")
-    ),
-    "missing 1 required positional argument: 'lb'": lambda: csv_image_generator("a", 2),
-    "No module named 'pyimagesearch'": lambda: new_python("import pyimagesearch"),
-    "Unable to import backend : theano": lambda: new_python(KERAS_BACKEND="theano"),
-    "No module named 'jax'": lambda: new_python(KERAS_BACKEND="jax"),
-    "No module named 'torch'": lambda: new_python(KERAS_BACKEND="torch"),
-    "error: unrecognized arguments: -f": lambda: OneLineParser("").parse_args(["-f"]),
-    "image file is truncated": lambda: Image.open(io.BytesIO(b"P6 9 9 255 0")).load(),
-    "OOM when allocating tensor": lambda: tf.zeros((10**7, 10**7)),
-    "variable input dimensions other than the batch size": (
-        lambda: fit(((np.ones((4, width)), Y) for width in (2, 2, 3)), steps=3)
-    ),
-    "The requested array has an inhomogeneous shape": lambda: np.array([[1], [2, 3]]),
-}
+def two_inputs():
+    inputs = [keras.Input((2,), name=name) for name in ("left", "right")]
+    return keras.Model(inputs, L.Concatenate()(inputs))
+
+
+def named_outputs(**units):
+    image = keras.Input((2,))
+    outputs = {name: L.Dense(n, name=name)(image) for name, n in units.items()}
+    return keras.Model(image, outputs)
+
+
+def fit_two_outputs(targets, loss=None, metrics=None, validation_data=None):
+    model = named_outputs(kind=1, colour=1)
+    model.compile("sgd", loss or {"kind": "mse", "colour": "mse"}, metrics=metrics)
+    model.fit(X, targets, validation_data=validation_data, verbose=0)
+
+
+def write(content):
+    if isinstance(content, list):
+        content = csv_bytes(make_rows(content))  # a row per label
+    Path("a.csv").write_bytes(content)
+    return Path("a.csv")
+
+
+def old_numpy():
+    with patch("numpy.__version__", "2.2.6"):
+        runpy.run_path(str(ROOT / "pyimagesearch/csv_rows.py"))
+
+
+FROM_TOMORROW = {"module": "keras.layers", "class_name": "Dense", "config": {"new": 1}}
+BOTH = {"kind": Y, "colour": Y}
+
+MESSAGES, code = {}, ""  # each message, or more of it, and the code that provokes it
+for line in (ROOT / "tests/messages.txt").read_text(encoding="utf-8").splitlines():
+    if line.startswith(" "):
+        MESSAGES[line.strip()] = code
+    else:
+        code = line
 METHODS = """fit_generator predict_generator evaluate_generator predict_classes
     predict_proba"""
-MESSAGES |= {
-    f"'{type(m).__name__}' object has no attribute '{name}'": partial(getattr, m, name)
-    for name in METHODS.split()
-    for m in (tiny(), keras.Model(*[keras.Input((2,))] * 2))
-}
 ARGUMENTS = """workers use_multiprocessing max_queue_size samples_per_epoch nb_epoch
-    nb_val_samples nb_worker pickle_safe max_q_size"""
-MESSAGES |= {
-    f"got an unexpected keyword argument '{name}'": partial(fit, X, **{name: 1})
-    for name in ARGUMENTS.split()
+    nb_val_samples nb_worker pickle_safe max_q_size generator"""
+MODULES = """keras.layers.core keras.layers.convolutional keras.layers.pooling
+    keras.layers.normalization keras.layers.embeddings keras.layers.recurrent
+    keras.layers.advanced_activations keras.layers.experimental keras.layers.merge
+    keras.engine keras.wrappers.scikit_learn keras.utils.np_utils keras.utils.vis_utils
+    keras.utils.data_utils keras.utils.generic_utils keras.utils.training_utils
+    keras.objectives keras.initializations keras.callbacks.callbacks
+    keras.preprocessing.text keras.backend.tensorflow_backend tensorflow.contrib
+    sklearn.cross_validation"""
+SIMILAR = {  # a message, the code, and the names that stand for NAME
+    "'Sequential' object has no attribute 'NAME'": ("tiny().NAME", METHODS),
+    "'Functional' object has no attribute 'NAME'": ("two_inputs().NAME", METHODS),
+    "got an unexpected keyword argument 'NAME'": ("fit(X, NAME=1)", ARGUMENTS),
+    "Arguments not recognized: {'NAME'": (
+        "tiny().evaluate(X, Y, NAME=1)",
+        "max_q_size val_samples generator",
+    ),
+    "passed to Conv2D: {'NAME'": (
+        "L.Conv2D(1, 3, NAME=1)",
+        "border_mode subsample init dim_ordering",
+    ),
+    "No module named 'NAME'": ("import NAME", MODULES),
 }
-MESSAGES |= {
-    f"Arguments not recognized: {{'{name}'": partial(tiny().evaluate, X, Y, **{name: 1})
-    for name in ("max_q_size", "val_samples")
-}
-MODULES = """layers.core layers.convolutional layers.normalization engine
-    wrappers.scikit_learn utils.np_utils"""
-MESSAGES |= {
-    f"No module named 'keras.{name}'": partial(import_module, f"keras.{name}")
-    for name in MODULES.split()
-}
-MESSAGES |= {
-    f"cannot import name '{a}' from '{b}'": partial(exec, f"from {b} import {a}")
-    for a, b in (
-        ("np_utils", "keras.utils"),
-        ("ImageDataGenerator", "keras.preprocessing.image"),
-    )
-}
-# What the pages have as well, and what it takes to see it.
+for message, (code, names) in SIMILAR.items():
+    for name in names.split():
+        MESSAGES[message.replace("NAME", name)] = code.replace("NAME", name)
+NOT_IMPORTED = """keras.layers.Merge keras.layers.merge keras.layers.CuDNNLSTM
+    keras.models.Input keras.utils.np_utils keras.utils.multi_gpu_model
+    keras.optimizers.adam keras.optimizers.sgd keras.wrappers.KerasClassifier
+    keras.preprocessing.image.ImageDataGenerator keras.backend.set_session
+    sklearn.externals.joblib scipy.misc.imread"""
+for module, _, name in (path.rpartition(".") for path in NOT_IMPORTED.split()):
+    message = f"cannot import name '{name}' from '{module}'"
+    MESSAGES[message] = f"from {module} import {name}"
+NO_ATTRIBUTES = """keras.backend.mean keras.preprocessing.image.ImageDataGenerator
+    keras.losses.mse tensorflow.keras.backend.get_session tensorflow.contrib
+    tensorflow.ConfigProto tensorflow.Session tensorflow.get_default_graph
+    tensorflow.global_variables_initializer tensorflow.set_random_seed
+    tensorflow.placeholder tensorflow.log scipy.misc.imresize numpy.float numpy.int
+    numpy.object"""
+for module, _, name in (path.rpartition(".") for path in NO_ATTRIBUTES.split()):
+    message = f"module '{module}' has no attribute '{name}'"
+    MESSAGES[message] = f"import {module}; {module}.{name}"
+# What the page has as well, and what it takes to see it.
 NOT_HERE = {
     "All values in column x_col=id must be strings": "pandas",
     "Found 0 validated image filenames": "pandas",
     "DLL load failed while importing _pywrap_tensorflow_internal": "Windows",
     "The token '&&' is not a valid statement separator": "Windows PowerShell",
+    "running scripts is disabled on this system": "Windows PowerShell",
     "No matching distribution found for tensorflow": "pip on another Python",
+    "No matching distribution found for numpy": "pip on Python 3.10",
+    "Getting requirements to build wheel did not run successfully": "a download",
     "ensurepip is not available": "Debian or Ubuntu without python3-venv",
+    "failed call to cuInit": "no GPU, and a process that prints TensorFlow's log",
     "CUDA_ERROR_OUT_OF_MEMORY": "a GPU",
     "std::bad_alloc": "a process that it ends",
 }
@@ -261,23 +273,36 @@ def test_each_message_is_printed(message, tmp_path, monkeypatch, capfd):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            MESSAGES[message]()
-        except (Exception, SystemExit) as error:  # noqa: BLE001, any may be on a page
+            exec(MESSAGES[message], dict(globals()))  # noqa: S102
+        except (Exception, SystemExit) as error:  # noqa: BLE001, any may be on the page
             print(f"{type(error).__name__}: {error}")
     print(*(warning.message for warning in caught))
     assert message in "".join(capfd.readouterr())
 
 
-def test_the_pages_list_these_messages_and_no_other():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    recipes = (ROOT / "pyimagesearch/RECIPES.md").read_text(encoding="utf-8")
-    text = readme.split("## Error messages and fixes")[1].split("\n## ")[0] + recipes
-    text = re.sub(r"\s+", " ", text)
+PAGE = (ROOT / "pyimagesearch/recipes/errors.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_these_messages_and_no_other():
+    text = re.sub(r"\s+", " ", PAGE)
     spans = re.findall(r"\*\*(?:`([^`]+)`|``(.+?)``)\*\*", text)  # bold code
     spans = ["".join(either).strip() for either in spans]
     messages = [*MESSAGES, *NOT_HERE]
     assert not [s for s in spans if not any(s in message for message in messages)]
     assert not [m for m in messages if not any(span in m for span in spans)]
+
+
+def test_the_page_replaces_functions_of_keras_backend_by_equal_ones():
+    names = {"K": K, "keras": keras}
+    names |= {name: tf.random.uniform((2, 3), 0, 2) for name in ("x", "y")}
+    rows = re.findall(r"\| `(K\..+?)`(?:, `(K\..+?)`)? \| `(.+?)` \|", PAGE)
+    assert len(rows) == 17
+    for *old, new in rows:
+        for code in filter(None, old):
+            before, now = (np.asarray(eval(c, names)) for c in (code, new))
+            assert before.shape == now.shape and np.allclose(before, now), code
+    same = PAGE.split("or another function:")[1].split("have the same")[0]
+    assert all(hasattr(keras.ops, n) for n in re.findall(r"`(?:K\.)?(\w+)`", same))
 
 
 def watch(data, epochs, y=None, **options):
@@ -309,17 +334,21 @@ def a_seeded_run():
 
 
 def test_keras_does_not_read_ahead_of_a_seeded_run(capfd):
-    new_python("import test_keras_claims as t; t.a_seeded_run()", ROOT / "tests")
+    new_python(
+        "from test_keras_claims import *; a_seeded_run()", project=ROOT / "tests"
+    )
     assert "asked for 18\n" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["arrays", "PyDataset", "aug.flow"])
-@pytest.mark.parametrize(("steps", "per_epoch"), [(2, [2, 1, 2, 1]), (None, [3] * 4)])
-def test_what_has_a_length_needs_no_steps_per_epoch(kind, steps, per_epoch):
-    arrays, three = (np.ones((10, 2)), np.ones((10, 1))), Batches(*batches(3))
-    data = {"arrays": arrays, "PyDataset": [three], "aug.flow": [flow()]}[kind]
-    options = {"batch_size": 4} if kind == "arrays" else {}
-    trained, _ = watch(data[0], 4, *data[1:], steps_per_epoch=steps, **options)
+@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize(("steps", "per_epoch"), [(3, [3, 1, 3, 1]), (None, [4] * 4)])
+def test_what_has_a_length_needs_no_steps_per_epoch(kind, steps, per_epoch, tmp_path):
+    for k in range(14):
+        save_image(tmp_path / "rose" / f"{k}.png")
+    folder = AUGMENTER.flow_from_directory(tmp_path, (8, 8), batch_size=4)
+    data = (np.ones((14, 2)), Batches(*batches(4)), flow(rows=14), folder)[kind]
+    arrays = {"y": np.ones((14, 1)), "batch_size": 4} if kind == 0 else {}
+    trained, _ = watch(data, 4, steps_per_epoch=steps, **arrays)
     assert [len(epoch) for epoch in trained] == per_epoch
 
 
@@ -453,7 +482,80 @@ def test_a_new_checkpoint_forgets_the_best_model(threshold, saves, tmp_path):
     assert path.exists() == saves
 
 
-@pytest.mark.parametrize(("monitor", "saved"), [("val_acc", 3), ("val_accuracy", 1)])
-def test_a_checkpoint_on_an_unknown_metric_saves_every_epoch(monitor, saved, tmp_path):
-    use(best(monitor, tmp_path / "{epoch}.keras"), epochs=3)
+CHECKPOINTS = [("val_acc", {}, 3), ("val_accuracy", {}, 1)]
+CHECKPOINTS += [("val_accuracy", {"save_freq": 1}, 3)]
+
+
+@pytest.mark.parametrize(("monitor", "options", "saved"), CHECKPOINTS)
+def test_a_checkpoint_on_a_missing_metric_always_saves(
+    monitor, options, saved, tmp_path
+):
+    use(best(monitor, tmp_path / "{epoch}.keras", **options), epochs=3)
     assert len(list(tmp_path.iterdir())) == saved
+
+
+def test_the_second_argument_of_predict_is_no_number_of_steps():
+    assert len(tiny().predict(batches(5), 2, verbose=0)) == 5 * 4
+
+
+def test_the_loss_at_the_end_of_a_batch_is_the_mean_so_far():
+    model, seen = compiled(L.ReLU()), []
+    note = keras.callbacks.LambdaCallback(
+        on_batch_end=lambda _, logs: seen.append(logs)
+    )
+    fit(((0 * X, k * X) for k in (1, 2, 3)), model, steps=3, callbacks=[note])
+    assert [logs["loss"] for logs in seen] == pytest.approx([1, (1 + 4) / 2, 14 / 3])
+
+
+@pytest.mark.parametrize(("shape", "value"), [((4, 1), 1), ((4,), 0.5)])
+def test_a_metric_of_ones_own_compares_n_by_n_where_targets_are_flat(shape, value):
+    def own_accuracy(truth, predicted):
+        return keras.ops.mean(keras.ops.equal(truth, predicted))
+
+    outputs = np.array([[0.0], [1], [0], [1]], "float32")
+    batch, model = (outputs, outputs.reshape(shape)), compiled(L.ReLU(), inputs=1)
+    model.compile("sgd", "mse", metrics=[own_accuracy])
+    assert fit(batches(batch=batch), model)["own_accuracy"] == [value]
+
+
+@pytest.mark.parametrize("seed", [np.random.seed, keras.utils.set_random_seed])
+def test_only_keras_own_seed_fixes_the_weights(seed):
+    kernels = []
+    for _ in range(2):
+        seed(1)
+        kernels.append(tiny().layers[0].kernel.numpy())
+    assert np.array_equal(*kernels) == (seed != np.random.seed)
+
+
+def test_f1score_over_batches_is_scikit_learns():
+    rng, metric = np.random.default_rng(0), keras.metrics.F1Score("macro")
+    truth, predicted = np.eye(3)[rng.integers(0, 3, 50)], rng.random((50, 3))
+    for part in (slice(0, 30), slice(30, 50)):
+        metric.update_state(truth[part], predicted[part])
+    wanted = f1_score(truth.argmax(1), predicted.argmax(1), average="macro")
+    assert float(metric.result()) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_metrics_names_dont_name_the_metrics():
+    model = tiny(metrics=["accuracy"])
+    assert set(model.evaluate(X, Y, verbose=0, return_dict=True)) == {
+        "accuracy",
+        "loss",
+    }
+    assert model.metrics_names == ["loss", "compile_metrics"]
+
+
+def test_a_tuple_of_targets_goes_to_named_outputs_in_alphabetical_order():
+    model = named_outputs(b=2, c=3, a=1)
+    model.compile("sgd", dict.fromkeys("abc", "mse"), run_eagerly=True)
+    one, two, three = (np.ones((4, units)) for units in (1, 2, 3))
+    model.evaluate(X, (one, two, three), verbose=0)  # other shapes raise an error
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Incompatible shapes"):
+        model.evaluate(X, (two, three, one), verbose=0)
+
+
+def test_sklearnclassifier_one_hot_encodes_two_classes_as_well():
+    build = Mock(return_value=tiny(2))
+    build.__name__ = "build"
+    SKLearnClassifier(build, fit_kwargs={"verbose": 0}).fit(X, ["a", "b", "a", "b"])
+    assert build.call_args.kwargs["y"].shape == (4, 2)
