@@ -45,7 +45,7 @@ def classes(tmp_path, monkeypatch):
     """A folder of eight roses and eight irises, in formats of all kinds, and large."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)  # 80 x 60 is 4800
     suffixes = ["jpg", "jpeg", "png", "bmp", "gif", "JPG", "webp", "tif"]
-    for label, red in (("rose", 200), ("iris", 60)):
+    for label, red in (("rose", 255), ("iris", 60)):
         for k, suffix in enumerate(suffixes):
             save_image(tmp_path / "images" / label / f"{k}.{suffix}", (red, 10 * k, 99))
     return tmp_path / "images"
@@ -251,7 +251,7 @@ def test_images_that_cannot_be_read_are_counted_and_three_are_named(fail, classe
     path = pack(classes, classes.with_suffix(".zip"), "top")
     message = fail(build_csv, "--archive", path)
     assert f"{path}: can't read 4 of 20 images; repair, shrink or remove" in message
-    assert [f"{Path('top/rose', k)}.jpg: " in message for k in "abcd"] == [1, 1, 1, 0]
+    assert [f" {Path('top/rose', k)}.jpg: " in message for k in "abcd"] == [1, 1, 1, 0]
 
 
 def test_very_large_pictures_are_not_left_out_as_no_images(fail, classes, monkeypatch):
