@@ -233,7 +233,7 @@ NOT_IMPORTED = """keras.layers.Merge keras.layers.merge keras.layers.CuDNNLSTM
     keras.models.Input keras.utils.np_utils keras.utils.multi_gpu_model
     keras.optimizers.adam keras.optimizers.sgd keras.wrappers.KerasClassifier
     keras.preprocessing.image.ImageDataGenerator keras.backend.set_session
-    sklearn.externals.joblib scipy.misc.imread"""
+    sklearn.externals.joblib scipy.misc.imread train.build_validation_data"""
 for module, _, name in (path.rpartition(".") for path in NOT_IMPORTED.split()):
     message = f"cannot import name '{name}' from '{module}'"
     MESSAGES[message] = f"from {module} import {name}"
