@@ -17,9 +17,7 @@ def check_generator(make_generator, steps, rows=None, validation=None):
     after [WARNING]. No batch is changed; what a generator raises is a mistake, too.
     """
     print(f"[INFO] pulling {2 * steps + 2} batches: two epochs, and two more")
-    mistakes = (
-        [] if steps else ["steps is 0, so no epoch ends: at least 1, max(1, ...)"]
-    )
+    mistakes = [] if steps else ["steps is 0: epoch 1 never ends; use max(1, ...)"]
     others = {}
     kept, batches, facts = pull(make_generator, 2 * steps + 2, mistakes)
     if not mistakes and len(batches) < 2 * steps + 2:
