@@ -1,6 +1,7 @@
 """Run the programs of the recipes' pages as a reader gets them, only shorter."""
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -55,3 +56,11 @@ def lines_of(path):
     return Path(path).read_text(encoding="utf-8").splitlines()
 
 
+def run_ruff(folder, programs, *options):
+    """Write programs to a new folder; ruff must find nothing in them."""
+    folder.mkdir()
+    for k, program in enumerate(programs):
+        (folder / f"block_{k}.py").write_text(program, encoding="utf-8")
+    command = [sys.executable, "-m", "ruff", *options, "--isolated", str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

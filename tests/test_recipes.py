@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from itertools import chain
 
 import pytest
 from conftest import ROOT
+from pages import run_ruff
 
 from pyimagesearch.recipes import __main__ as recipes
 
@@ -65,15 +64,6 @@ def test_every_link_of_the_page_leads_somewhere(path):
 def test_the_first_page_names_all_others():
     text = README.read_text(encoding="utf-8")
     assert all(f"({page}.md" in text for page in PAGES)
-
-
-def run_ruff(folder, programs, *options):
-    folder.mkdir()
-    for k, program in enumerate(programs):
-        (folder / f"block_{k}.py").write_text(program, encoding="utf-8")
-    command = [sys.executable, "-m", "ruff", *options, "--isolated", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,9 +10,6 @@ import re
 import sys
 from pathlib import Path
 
-from pyimagesearch.csv_rows import InputError
-from pyimagesearch.options import one_line_errors
-
 FOLDER = Path(__file__).parent
 # A fenced block, with its language, word and text, or a heading, with its text.
 PIECE = re.compile(r"(?ms)^```(\w*) ?([^\n]*)\n(.*?)^```$|^#+ ([^\n]*)$")
@@ -24,18 +21,15 @@ from pathlib import Path
 
 # TensorFlow prints red lines when it is imported; they are no errors.
 if not Path("train.py").is_file():
-    # Write these two lines above, with the path of your clone, and run this cell again:
+    # Write these lines at the top, with your clone's folder, and run the cell again:
     # %cd keras-generator
     # %pip install -q -r requirements.txt
     raise FileNotFoundError(f"no train.py in {Path.cwd()}: do what the comment says")
 """
-MOVED = (
-    "*This block is a process of its own; its cell is at the end of the notebook.*\n"
+MOVED = "*This block is a process of its own: see the end of the notebook.*"
+RESTART = (
+    "**A process of its own: restart the kernel first**, and run the first cell again."
 )
-RESTART = """\
-**The next cell is a process of its own: restart the kernel first**, and run the first cell
-of the notebook again.
-"""
 
 
 def read_page(page):
@@ -67,11 +61,10 @@ def build_notebook(page):
         language, word, code, _ = block.groups()
         if language == "python" and word in ("", "later"):
             prose = text[end : block.start()]
-            cells += (
-                [prose_cell(prose + MOVED)]
-                if word
-                else [prose_cell(prose), code_cell(code)]
-            )
+            if word:
+                cells.append(prose_cell(prose + MOVED))
+            else:
+                cells += [prose_cell(prose), code_cell(code)]
             end = block.end()
     cells.append(prose_cell(text[end:]))
     for program in build_programs(page)[1:]:
@@ -82,9 +75,7 @@ def build_notebook(page):
 
 
 def code_cell(code):
-    show = (
-        "figure" if "savefig" in code else ""
-    )  # a saved picture, in the notebook, too
+    show = "figure" if "savefig" in code else ""  # the picture, below the cell
     cell = {"cell_type": "code", "metadata": {}, "source": (code + show).strip()}
     return cell | {"execution_count": None, "outputs": []}
 
@@ -95,7 +86,6 @@ def prose_cell(text):
     return {"cell_type": "markdown", "metadata": {}, "source": text.strip()}
 
 
-@one_line_errors
 def main():
     pages = [path.stem for path in sorted(FOLDER.glob("*.md"))]
     pages = [page for page in pages if code_blocks(page)]
@@ -104,18 +94,20 @@ def main():
         page, _, ending = name.rpartition(".")
         if page not in pages or ending not in ("py", "ipynb"):
             names = ", ".join(f"{page}.py" for page in pages)
-            notebook = "with .ipynb in place of .py, you get a notebook"
-            raise InputError(f"{name!r} is not one of {names}; {notebook}")
+            sys.exit(f"[ERROR] {name!r} is not one of {names}, nor one with .ipynb")
         if ending == "ipynb":
             files[name] = build_notebook(page)
         else:
-            for number, program in enumerate(build_programs(page), start=1):
-                files[f"{page}_{number}.py" if number > 1 else name] = program
+            files[name], *later = build_programs(page)
+            files |= {f"{page}_{k}.py": code for k, code in enumerate(later, start=2)}
     for name in files:
         if Path(name).exists():
-            raise InputError(f"{name} is already here; rename it, nothing was written")
+            sys.exit(f"[ERROR] {name} is already here; nothing was written")
     for name, text in files.items():
-        Path(name).write_text(text, encoding="utf-8")
+        try:
+            Path(name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            sys.exit(f"[ERROR] {name}: {error.strerror}")
         print("wrote", name)
 
 
