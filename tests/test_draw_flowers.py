@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 from conftest import ROOT
+from sklearn.model_selection import train_test_split
 
 from pyimagesearch.csv_rows import check_csvs, read_rows
 from pyimagesearch.datasets import draw_flowers
@@ -51,10 +52,9 @@ def test_it_writes_both_files_and_a_sheet(call_main, fail, monkeypatch, tmp_path
     for options in ("--output one --sheet sheet.png --seed 3", "--output two --seed 3"):
         call_main(draw_flowers, *options.split())
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-    _, label, image = next(read_rows(tmp_path / "one" / TEST.name))
-    species = next(species for species in SPECIES if species.name == label)
-    assert any((image == draw_flowers.draw_one(3, species, k)).all() for k in range(4))
-    for name, rows in ((TRAIN.name, 9), (TEST.name, 3)):
-        text = (tmp_path / "one" / name).read_bytes()
-        assert text == (tmp_path / "two" / name).read_bytes()
-        assert text.count(b"\n") == rows
+    keys = [(3, kind, k) for kind in SPECIES[:3] for k in range(4)]
+    for csv, part in zip((TRAIN, TEST), train_test_split(keys, random_state=3)):
+        path = tmp_path / "one" / csv.name
+        assert path.read_bytes() == (tmp_path / "two" / csv.name).read_bytes()
+        for key, (_, label, image) in zip(part, read_rows(path), strict=True):
+            assert label == key[1].name and (image == draw_flowers.draw_one(*key)).all()
