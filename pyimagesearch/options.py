@@ -9,8 +9,6 @@ import tempfile
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-import tensorflow as tf
-
 from pyimagesearch.csv_rows import InputError, warn
 
 
@@ -49,7 +47,7 @@ def users_error(error):
     of a generator. For any other exception, return None.
     """
     text = str(error)
-    if isinstance(error, tf.errors.OpError):
+    if type(error).__module__.startswith("tensorflow"):
         own_line = r"(?m)^(?:InputError: |\w+Error: \[Errno \d+\] )(.+)$"
         text = found[1] if (found := re.search(own_line, text)) else None
     elif isinstance(error, OSError) and error.filename:
