@@ -1,7 +1,6 @@
 """Find what a generator of batches does wrong without an error; needs only numpy."""
 
 from collections import Counter
-from copy import deepcopy
 from itertools import chain, islice, pairwise
 
 import numpy as np
@@ -17,12 +16,12 @@ def check_generator(make_generator, steps, rows=None, validation=None):
     after [WARNING]. No batch is changed; what a generator raises is a mistake, too.
     """
     print(f"[INFO] pulling {2 * steps + 2} batches: two epochs, and two more")
-    mistakes = [] if steps else ["steps is 0: epoch 1 never ends; use max(1, ...)"]
-    others = {}
+    mistakes = [] if steps else ["steps is 0, so no epoch ends: use max(1, steps)"]
     kept, batches, facts = pull(make_generator, 2 * steps + 2, mistakes)
     if not mistakes and len(batches) < 2 * steps + 2:
         text = f"the generator ends after {len(batches)} batches, and fit then repeats"
-        mistakes.append(f"{text} the first two in every epoch: loop in `while True:`")
+        mistakes.append(f"{text} the first two in each epoch: loop in `while True:`")
+    others = {}
     if validation and kept:
         others = pull(validation, 2, mistakes, "validation ", kept[0][0])[2]
     for name, array in kept[0][0].items() if kept else ():
@@ -49,12 +48,12 @@ def pull(make_generator, count, mistakes, part="", model=None):
                 fact = float(array.min()), float(array.max()), classes
                 facts.setdefault(name, []).append(fact)
             if len(kept) < 2:
-                kept.append((arrays, deepcopy(arrays)))
+                kept.append((arrays, {n: a.copy() for n, a in arrays.items()}))
             parts = zip(*[arrays[n] for n in arrays if not n.startswith("weights")])
             batches.append([hash(tuple(p.tobytes() for p in row)) for row in parts])
     except Exception as error:  # noqa: BLE001, a generator may raise anything
-        text = error if isinstance(error, ValueError) else f"raised {error!r}"
-        mistakes.append(f"{part}batch {len(batches) + 1}: {text}")
+        found = error if isinstance(error, ValueError) else f"raised {error!r}"
+        mistakes.append(f"{part}batch {len(batches) + 1}: {found}")
     return kept, batches, facts
 
 
@@ -62,7 +61,7 @@ def name_arrays(batch, model):
     """Return a batch as {name: array}; raise ValueError if it is of no use to fit."""
     if not isinstance(batch, tuple) or len(batch) not in (2, 3):
         kind = type(batch).__name__
-        raise ValueError(f"a {kind}, no tuple of two or three: yield inputs, targets")
+        raise ValueError(f"{kind}, not a tuple of 2 or 3: yield inputs, targets")
     arrays = {}
     for name, part in zip(("inputs", "targets", "weights"), batch):
         part = dict(enumerate(part)) if isinstance(part, tuple) else part
@@ -70,18 +69,18 @@ def name_arrays(batch, model):
         arrays |= {f"{name} {key}".strip(): np.asarray(part[key]) for key in part}
     lengths = [len(array) if array.ndim else 0 for array in arrays.values()]
     for name, array in arrays.items():
-        shape = (model or arrays).get(name, array).shape[1:]
         if array.dtype.kind in "OUS":
-            found = f"{name}: '{array.flat[0]!s:.20}' is no number"
+            found = f"{name}: '{array.flat[0]!s:.20}' is not a number"
             raise ValueError(f"{found}; turn labels into one-hot rows")
+        shape = (model or arrays).get(name, array).shape[1:]
         if array.shape[1:] != shape:
-            found = f"{name}: a row has the shape {array.shape[1:]}, others {shape}"
-            raise ValueError(f"{found}; bring all to one shape")
+            found = f"{name}: rows of shape {array.shape[1:]}, earlier ones {shape}"
+            raise ValueError(f"{found}; resize all to one shape")
         if not np.isfinite(array).all():
-            raise ValueError(f"{name}: nan or inf, so the loss becomes nan; replace it")
+            raise ValueError(f"{name}: nan or inf, so the loss becomes nan; remove it")
     if 0 in lengths or len(set(lengths)) > 1:
-        text = ", ".join(map("{} {}".format, arrays, lengths))
-        raise ValueError(f"rows: {text}; yield as many of each, and never none")
+        found = ", ".join(map("{} {}".format, arrays, lengths))
+        raise ValueError(f"numbers of rows: {found}; make them equal, and never 0")
     return arrays
 
 
@@ -113,14 +112,11 @@ def check_array(name, array, facts, others, batches):
         chances = 1 - (1 - shares) ** size  # of each class to be in a shuffled batch
         expected, spread = chances.sum(), (chances @ (1 - chances) / len(labels)) ** 0.5
         if found - 1 < (expected - 1) / 2 and expected - found > 4 * spread:
-            mean = (
-                f"{name}: a batch holds {found:.1f} of {len(counts)} classes, but would"
-            )
-            yield f"{mean} hold {expected:.1f} if the rows were shuffled: shuffle them"
+            mean = f"{name}: a batch holds {found:.1f} classes on average, of shuffled"
+            yield f"{mean} rows it would hold {expected:.1f}: shuffle your rows"
         unknown = set(chain(*other_labels)) - set(counts)
         if unknown and min(counts.values()) > 2 and different < sum(map(len, batches)):
-            missing = f"validation has rows of the classes {unknown}, training has none"
-            yield f"{name}: {missing}; split your rows again"
+            yield f"{name}: training lacks classes of validation, {unknown}: split again"
     else:
         low, high, bottom = min(other_lows), max(other_highs), min(lows[:2])
         size, other_size = max(-bottom, *highs[:2]), max(-low, high)
@@ -129,7 +125,7 @@ def check_array(name, array, facts, others, batches):
         wrong &= name.startswith("inputs")
         if wrong or other_size > 10 * max(-min(lows), max(highs)):
             span = f"{span} in training, {low:g} to {high:g} in validation"
-            yield f"{name}: {span}; scale both in the same way"
+            yield f"{name}: {span}; scale both the same way"
         if name.startswith("targets") and np.isin(array, (0, 1)).all():
             text += ", for binary_crossentropy: several labels, or a mask"
     print(text)
@@ -144,9 +140,7 @@ def check_rows(batches, steps, rows):
     different, again = len(set(stream)), len(stream) - len(set(stream))
     # Where the order stays, each row is always followed by the same one.
     shuffled = len(set(pairwise(stream))) - different > again / 4
-    order = (
-        f"in {'another' if shuffled else 'the same'} order" if again else "once each"
-    )
+    order = f"in {'another' if shuffled else 'the same'} order" if again else "once"
     print(f"[INFO] all {len(batches)} batches: {different} different rows, {order}")
 
     # A pass ends with a shorter batch, or holds all rows, or all but a short batch.
@@ -159,17 +153,17 @@ def check_rows(batches, steps, rows):
     explained = any(len({*zip(stream, p.tolist())}) == len(stream) for p in passes)
 
     found = f"{different} of {rows} rows" if rows else f"{different} rows"
-    times = max(Counter(stream).values())
-    most = f"one {times} times in {len(batches)} batches (identical rows count as one)"
+    times = f"one of them {max(Counter(stream).values())} times"
     missing, dropped = (rows or different) - different, (rows or 0) % max(sizes)
     one_set = min(steps, len(batches)) > 1 == len(set(map(frozenset, batches)))
     if missing < 0:
         yield f"{different} different rows, but rows={rows}: correct it, or don't augment"
     elif one_set and (missing or not rows):
-        yield f"all {len(batches)} batches hold the same {found}: choose inside the loop"
+        text = f"all {len(batches)} batches hold the same {found}: choose the rows"
+        yield f"{text}, or move the index, inside the loop"
     elif again and missing > dropped * shuffled:
-        text = f"only {found} come, {most}:"
-        yield f"{text} check the index's steps, and where lists are created and emptied"
+        text = f"only {found} were seen, {times} (identical rows count as one): check"
+        yield f"{text} the step of the index, and where lists are created and emptied"
     elif not explained:
-        text = f"rows come again before all have come, {most}:"
-        yield f"{text} draw none twice in a pass, and empty lists after each yield"
+        text = f"rows come again before all were seen, {times} (identical rows count as"
+        yield f"{text} one): use each once per pass, and empty lists after each yield"
