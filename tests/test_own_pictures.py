@@ -72,7 +72,7 @@ def test_of_two_classes_each_probability_is_that_of_the_class_it_names(page):
 
 
 def test_a_data_set_larger_than_memory_lines_up_with_its_paths(page, tmp_path):
-    printed = re.findall(r"new_photos/(\d+).jpg (\w+) 0", page["output"])
+    printed = re.findall(r"new_photos/(\d+).jpg (\w+) [01]\.", page["output"])
     assert right([KINDS[int(k) % 6] for k, _ in printed], [n for _, n in printed]) > 0.8
     targets = np.concatenate([y for _, y in page["validation"]]).argmax(axis=1)
     folders = [Path(path).parts[1] for path in page["validation"].file_paths]
@@ -131,8 +131,9 @@ def test_a_transferred_network_gets_scaled_pictures_and_stays(page, monkeypatch)
     base, model, x = found["base"], found["model"], page["train_x"][:4]
     assert len(model.trainable_weights) == 2  # the last layer's
     scaled = keras.applications.mobilenet_v2.preprocess_input(x.copy())
-    wanted = model.layers[-1](base(scaled))
-    np.testing.assert_allclose(model(x, training=False), wanted, atol=1e-6)
+    features = keras.Model(model.input, model.layers[-2].input)  # what base returns
+    found_features = features(x, training=False)
+    np.testing.assert_allclose(found_features, base(scaled), rtol=1e-3)
     # Fine-tuning changes weights, but no average of batch normalization.
     runpy.run_path("fragment_1.py", found)
     averages = [weight.numpy() for weight in base.non_trainable_weights]
