@@ -18,6 +18,11 @@ from pyimagesearch.csv_rows import read_rows
 from pyimagesearch.recipes.__main__ import code_blocks
 
 
+def replaced(code, old, new):
+    assert old in code  # or the test would run something else
+    return code.replace(old, new)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder in which the page's program ran, its variables, and its output."""
@@ -56,12 +61,11 @@ def test_the_saved_model_is_that_of_the_best_epoch_of_both_runs(trained):
 
 
 def test_a_resumed_run_continues_updates_and_learning_rate(trained):
-    found = trained[1]
-    best = np.argmin(found["history"].history["val_loss"]) + 1
-    assert found["resumed"].epoch == [best, best + 1]
-    optimizer, updates = found["model"].optimizer, (best + 2) * found["steps"]
-    assert int(optimizer.iterations) == updates
-    rate = 0.01 / (1 + updates * 0.01 / found["EPOCHS"])
+    first, resumed = (trained[1][name] for name in ("history", "resumed"))
+    best = np.argmin(first.history["val_loss"]) + 1
+    optimizer, updates = resumed.model.optimizer, 2 * (best + 2)  # two steps per epoch
+    assert resumed.epoch == [best, best + 1] and optimizer.iterations == updates
+    rate = 0.01 / (1 + updates * 0.01 / 5)
     assert float(optimizer.learning_rate) == pytest.approx(rate)
 
 
@@ -93,37 +97,33 @@ def test_exports_give_the_probabilities_of_the_saved_model(trained):
     # Pixels are as in the file, and the model tells pictures apart.
     assert found["images"].max() > 200 and probabilities.std(axis=0).max() > 1e-4
     for name in ("from_litert", "from_folder"):
-        np.testing.assert_allclose(found[name], probabilities, atol=2e-6)
+        np.testing.assert_allclose(found[name], probabilities, atol=1e-5)
     printed = re.findall("differs by at most (.*)", output)
-    assert len(printed) == 2 and max(map(float, printed)) < 2e-6
+    assert len(printed) == 2 and max(map(float, printed)) < 1e-5
 
 
-@pytest.mark.parametrize("package", ["tensorboard", "onnxruntime"])
-def test_a_fragment_runs_or_names_the_missing_package(trained, monkeypatch, package):
+@pytest.mark.parametrize(("k", "package"), enumerate(["tensorboard", "onnxruntime"]))
+def test_a_fragment_runs_or_names_the_missing_package(trained, monkeypatch, k, package):
     monkeypatch.chdir(trained[0])
-    fragments = code_blocks("training", "fragment")
-    (code,) = [code for code in fragments if package in code.lower()]
-    installed = importlib.util.find_spec(package)
     missing = pytest.raises(Exception, match=f"(?i){package}")
-    with contextlib.nullcontext() if installed else missing:
-        exec(code, dict(trained[1]))  # noqa: S102
+    with contextlib.nullcontext() if importlib.util.find_spec(package) else missing:
+        exec(code_blocks("training", "fragment")[k], dict(trained[1]))  # noqa: S102
 
 
 # Two logical devices stand in for two GPUs.
 TWO_DEVICES = """
-import functools, tensorflow as tf
-(cpu,), device = tf.config.list_physical_devices("CPU"), tf.config.LogicalDeviceConfiguration
-tf.config.set_logical_device_configuration(cpu, [device(), device()])
-strategy, devices = tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"]
-tf.distribute.MirroredStrategy = functools.partial(strategy, devices=devices)
+import tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, devices)
 """
 # fit's own validation and the saved model agree: the moving averages are in step. Then
 # it trains on numbered rows, and writes down which ones are used.
 CHECK_DEVICES = """
 assert strategy.num_replicas_in_sync == 2
 model.save("devices.keras")
-saved, test_data = keras.models.load_model("devices.keras"), as_validation_data(make_test_gen)
-loss, _ = saved.evaluate(test_data, steps=ceil(len(test_labels) / bs))
+saved, rows = keras.models.load_model("devices.keras"), len(test_labels)
+loss, _ = saved.evaluate(as_validation_data(make_test_gen), steps=ceil(rows / bs))
 assert abs(loss / model.history.history["val_loss"][0] - 1) < 1e-3, loss
 
 used = []
@@ -149,6 +149,7 @@ except tf.errors.InvalidArgumentError:
 
 def test_what_the_page_says_of_several_gpus(trained):
     set_up, (code,) = code_blocks("training")[0], code_blocks("training", "devices")
+    code = replaced(code, "Strategy()", 'Strategy(["CPU:0", "CPU:1"])')
     program = TWO_DEVICES + set_up + code + CHECK_DEVICES
     output, errors = start_python(trained[0], "-c", program).communicate()
     assert "an odd batch fails" in output, errors
@@ -171,9 +172,8 @@ numpy.save(f"rows{sys.argv[1]}.npy", rows)
 def test_each_of_several_machines_trains_on_its_share_of_the_rows(trained):
     folder, (code,) = trained[0], code_blocks("training", "workers")
     for port in ("12345", "12346"):
-        assert port in code
         with socket.create_server(("127.0.0.1", 0)) as free:
-            code = code.replace(port, str(free.getsockname()[1]))
+            code = replaced(code, port, str(free.getsockname()[1]))
     (folder / "worker.py").write_text(code)
     processes = [start_python(folder, "-c", RECORD_ROWS, task) for task in (0, 1)]
     outputs = [process.communicate() for process in processes]
