@@ -27,6 +27,8 @@ from tensorflow import keras
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from pyimagesearch.csv_rows import InputError
+
 # On a busy machine, any example may take a second.
 slow = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("slow", **slow)
@@ -115,6 +117,14 @@ def save_image(path, colour=(1, 2, 3), size=(80, 60), mode="RGB"):
     return path
 
 
+def error_of(function, *args, **options):
+    """Return what a call's InputError says, which must be one line."""
+    with pytest.raises(InputError) as error:
+        function(*args, **options)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
 def run_alone(folder, code):
     """Run code in a folder with csv_rows.py, and none of the packages named below."""
     shutil.copy(ROOT / "pyimagesearch" / "csv_rows.py", folder)
@@ -160,6 +170,12 @@ def fail(call_main, capsys, tmp_path):
         return message
 
     return run
+
+
+def at_epoch(epoch, action):
+    """Return a callback that calls an action at the beginning of an epoch, from 1."""
+    act = lambda number, logs: action() if number + 1 == epoch else None
+    return keras.callbacks.LambdaCallback(on_epoch_begin=act)
 
 
 class Recorder(keras.Model):
