@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 import tensorflow as tf
@@ -19,31 +19,23 @@ def nothing_is_trained(monkeypatch):
     monkeypatch.delattr(train, "MiniVGGNet")
 
 
-@pytest.mark.parametrize(("which", "line"), [(0, 41), (1, 22)])
-def test_a_bad_row_in_either_file(fail, pair, which, line):
-    with open(pair[which], "a") as csv_file:
-        csv_file.write("rose,1,2\n")
-    message = fail(train, "-t", pair[0], "-v", pair[1])
-    assert f"[ERROR] {pair[which]}, line {line} ('rose,1,2'): 2 values" in message
-
-
-def test_a_missing_file_is_named_with_the_folder_it_isnt_in(fail, pair, tmp_path):
-    assert fail(train).endswith(f"flowers17_training.csv: no such file in {tmp_path}")
-    message = fail(train, "-t", pair[0], "-v", "no/test.csv")
-    assert message == f"[ERROR] no/test.csv: no such file in {tmp_path / 'no'}"
-    assert f"{tmp_path}: a folder" in fail(train, "-t", tmp_path, "-v", pair[1])
-
-
-def test_no_rows_a_single_class_and_a_class_that_training_lacks(fail, write_csv):
+def test_missing_bad_and_no_rows_a_single_class_and_a_new_one(fail, write_csv, pair):
     none, one = write_csv("none.csv", []), write_csv("one.csv", ["rose"] * 3)
     none.write_text("\n \r\n\n")
-    assert f"{none}: no rows" in fail(train, "-t", none, "-v", one)
-    message = f"{one}: every row has the label 'rose'; training needs two"
-    assert message in fail(train, "-t", one, "-v", one)
-    two = write_csv("two.csv", ["rose", "iris"])
-    message = fail(train, "-t", two, "-v", write_csv("new.csv", ["rose", "orchid"]))
-    missing = "): the training file has no rows of 'orchid'; add some or remove this"
-    assert "new.csv, line 2 (" in message and missing in message
+    two, new = write_csv("two.csv", "ab"), write_csv("new.csv", ["a", "orchid"])
+    with open(pair[1], "a") as test_csv:
+        test_csv.write("rose,1,2\n")
+    missing = "the training file has no rows of 'orchid'; add some or remove this one"
+    for train_csv, test_csv, start, end in (
+        (*pair, f"{pair[1]}, line 22 ('rose,1,2'): 2 values instead", ""),
+        (two, "no/test.csv", "no/test.csv: no such file in ", "no"),
+        (none, one, f"{none}: no rows", ""),
+        (one, one, f"{one}: every row has the label 'rose'; training needs two", ""),
+        (two, new, f"{new}, line 2 ('orchid,", f"): {missing}"),
+    ):
+        message = fail(train, "-t", train_csv, "-v", test_csv)
+        assert message.startswith(f"[ERROR] {start}") and message.endswith(end)
+    assert "flowers17_training.csv: no such file in " in fail(train)
 
 
 @pytest.mark.parametrize(("option", "least"), [("-e", 1), ("-b", 2), ("--seed", 0)])
@@ -58,15 +50,15 @@ OUTPUTS = [("-p", "x.png"), ("-m", "x.keras"), ("--backup", "x.weights.h5")]
 
 @pytest.mark.parametrize(("option", "name"), OUTPUTS)
 def test_a_name_that_no_output_can_have(fail, tmp_path, option, name):
-    assert f"no/{name}: No such file" in fail(train, option, f"no/{name}")
     (tmp_path / name).mkdir()
-    assert f"{name}: is a folder" in fail(train, option, name)
-    if os.path.exists("/proc/self"):  # where nobody may write, not even root
-        assert f"/proc/{name}: " in fail(train, option, f"/proc/{name}")
-    for wrong in ("x", "x.txt", "x.pgf", "x.h5", name[1:], "X.KERAS", "X.WEIGHTS.H5"):
-        message = f"{wrong}: must be a name that ends in .{name[2:]}"
-        assert message in fail(train, option, wrong)
     (tmp_path / "y.classes.txt").mkdir()  # beside y.keras
+    wrong = {f"no/{name}": "No such file", name: "is a folder"}
+    if os.path.exists("/proc/self"):  # where nobody may write, not even root
+        wrong[f"/proc/{name}"] = ""
+    for ending in ("x", "x.txt", "x.pgf", "x.h5", name[1:], "X.KERAS", "X.WEIGHTS.H5"):
+        wrong[ending] = f"must be a name that ends in .{name[2:]}"
+    for path, message in wrong.items():
+        assert f"{path}: {message}" in fail(train, option, path)
     assert "y.classes.txt: is a folder" in fail(train, "-m", "y.keras")
 
 
@@ -93,32 +85,38 @@ def test_options_have_the_tutorials_defaults(call_main, capsys, monkeypatch, tmp
     assert re.findall(r"\(default: (.*?)\)", output) == DEFAULTS.split()
 
 
-def test_users_errors_are_found_in_what_tensorflow_says_of_a_generator():
-    place = "Detected at node PyFunc\n"
-    for line, text in (
-        ("InputError: x.csv, line 3 ('ä…'): odd", "x.csv, line 3 ('ä…'): odd"),
-        ("FileNotFoundError: [Errno 2] No such file: 'x.csv'", "No such file: 'x.csv'"),
-        ("TypeError: a mistake of ours", None),
-        ("OSError: a library's", None),
+def tensorflows(line):
+    """Return what TensorFlow makes of an error in a generator."""
+    text = f"Detected at node PyFunc\n{line}\nTraceback (most"
+    return tf.errors.UnknownError(None, None, text)
+
+
+def test_what_a_user_can_cause_is_one_line():
+    for error, line in (
+        (InputError("x.csv, line 3: odd\nindeed"), "x.csv, line 3: odd indeed"),
+        (OSError(28, "No space left", "x.csv"), "x.csv: No space left"),
+        (OSError("odd"), "odd"),
+        (tensorflows("InputError: x.csv, line 3 ('ä…')"), "x.csv, line 3 ('ä…')"),
+        (tensorflows("FileNotFoundError: [Errno 2] No file: 'x'"), "No file: 'x'"),
+        (tensorflows("TypeError: a mistake of ours"), None),
+        (tensorflows("OSError: a library's"), None),
+        (ValueError("InputError: no"), None),  # our own keep their traceback
     ):
-        error = tf.errors.UnknownError(None, None, f"{place}{line}\nTraceback (most")
-        assert users_error(error) == text
-    assert users_error(ValueError("InputError: no")) is None
+        assert users_error(error) == line
+        with pytest.raises(SystemExit if line else type(error)) as stop:
+            one_line_errors(Mock(side_effect=error))()
+        assert not line or stop.value.code == f"[ERROR] {line}"
 
 
 def test_each_block_of_an_attempt_runs_and_the_first_error_is_raised(capsys):
     attempt, ran = Attempt(), []
-    for error in (
-        None,
-        InputError("one"),
-        OSError(2, "two", "x.png"),
-        KeyError("three"),
-    ):
+    errors = [InputError("one"), OSError(2, "two", "x.png"), KeyError("three")]
+    for error in (None, *errors):
         with attempt:
             ran.append(error)
             if error:
                 raise error
-    assert len(ran) == 4 and len(attempt.errors) == 3
+    assert ran == [None, *errors] and attempt.errors == errors
     with pytest.raises(InputError, match="one"):
         attempt.finish()
     warnings = "[WARNING] x.png: two\n[WARNING] KeyError('three')\n"
@@ -129,12 +127,7 @@ def test_each_block_of_an_attempt_runs_and_the_first_error_is_raised(capsys):
 
 
 def test_a_bar_is_a_bar_and_a_label_prints_in_any_encoding(monkeypatch):
-    stdout = io.TextIOWrapper(io.BytesIO(), "cp1252")
-    monkeypatch.setattr(sys, "stdout", stdout)
-    one_line_errors(lambda: print("\u2501\u2501 caf\xe9 雏"))()
-    stdout.flush()
-    assert stdout.buffer.getvalue().decode("cp1252").split() == [
-        "==",
-        "café",
-        r"\u96cf",
-    ]
+    for stdout in (io.StringIO(), io.TextIOWrapper(io.BytesIO(), "cp1252")):
+        monkeypatch.setattr(sys, "stdout", stdout)
+        one_line_errors(lambda: print("\u2501\u2501 caf\xe9 雏", flush=True))()
+    assert stdout.buffer.getvalue().split() == [b"==", b"caf\xe9", rb"\u96cf"]
