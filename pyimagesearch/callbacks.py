@@ -91,7 +91,9 @@ class WatchTraining(Callback):
                 " and look for nan among values that read_rows reads by itself"
             )
         trained, validated = logs.get("accuracy", 0), logs.get("val_accuracy", 0)
-        if updates < 500 and trained - validated >= 0.3:
+        far_above = logs.get("val_loss", 0) > 10 * logs["loss"]
+        gap = 0.1 if far_above else 0.3
+        if updates < 500 and trained - validated >= gap:
             warn(
                 f"accuracy is {trained:.2f} in training and {validated:.2f} in validation"
                 f" after only {updates} updates: the averages of batch normalization may"
