@@ -50,11 +50,11 @@ def csv_image_generator(
     may be shorter, and aug is not used.
 
     aug, if given, is any object with Keras' flow(images, labels, batch_size=), applied
-    once per batch. Keras' own changes only the images: a target that moves with them,
+    once per batch. Keras' own changes only the images: a target that changes with them,
     such as an angle or a mask, needs an aug of your own. read_rows(inputPath) yields
     (where, label, image) for each row, once; pass your own for another layout. Raises
-    ValueError for a bad row, a label that lb doesn't know, a pass without rows, another
-    mode, or a bs below 1, from the next() that reaches it.
+    ValueError for a bad row, a label that lb doesn't know, a pass without rows, an
+    unknown mode, or a bs below 1, from the next() that reaches it.
     """
     if mode not in ("train", "eval"):
         raise ValueError(f"mode is {mode!r}, not 'train' or 'eval'")
@@ -99,7 +99,7 @@ def as_validation_data(make_generator):
     """Return a generator's batches as an endless tf.data.Dataset for validation_data.
 
     make_generator() returns a new generator of (inputs, targets) or (inputs, targets,
-    weights), each an array, or a dict or tuple of arrays. It is called for each
+    weights), each an array, or a dict or tuple of arrays. It is called once per
     validation, so ceil(rows / batch size) steps see each row once. Given the generator
     itself, Keras would replay its first two batches in every epoch, then continue
     wherever the generator happens to be.
@@ -111,7 +111,7 @@ def as_validation_data(make_generator):
 
 
 def build_augmenter():
-    """Return an augmenter for flowers; digits, letters and roads must not be flipped."""
+    """Return an augmenter for flowers; don't flip digits, letters or roads."""
     return ImageDataGenerator(
         rotation_range=20,
         zoom_range=0.15,
@@ -149,7 +149,7 @@ def save_plot(history, path):
             axes.plot(epochs, history.history[name], ".-", label=f"train_{name}")
             axes.plot(epochs, history.history[f"val_{name}"], ".-", label=f"val_{name}")
             axes.legend()
-        # A first validation loss of 100, as here, would flatten curves on a linear axis.
+        # On a linear axis, a first validation loss of 100 would flatten the curves.
         loss.set(ylabel="Loss", yscale="log")
         loss.set_title("Training Loss and Accuracy on Dataset")
         accuracy.set(xlabel="Epoch #", ylabel="Accuracy", ylim=(0, 1))
@@ -162,7 +162,7 @@ def save_plot(history, path):
 def main():
     args = parse_args(TRAIN_CSV, TEST_CSV, NUM_EPOCHS, BS)
     bs = args.batch_size
-    # Or fit on a generator, where oneDNN is off, returns freed memory, which is slow.
+    # Where oneDNN is off, fit on a generator would return freed memory, which is slow.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     if args.seed is not None:
         tf.keras.utils.set_random_seed(args.seed)
@@ -184,7 +184,7 @@ def main():
 
     print("[INFO] training w/ generator...")
     history = tf.keras.callbacks.History()
-    attempt = Attempt()  # what fails doesn't cost the rest
+    attempt = Attempt()  # a failure doesn't cost the rest
     with attempt:
         model.fit(
             train_gen,
@@ -211,7 +211,7 @@ def main():
         with attempt:
             save_plot(history, args.plot)
     attempt.finish()
-    # Nothing is left to resume: the same command starts from scratch.
+    # Nothing is left to resume, so the same command will start from scratch.
     if args.backup and initial_epoch + len(history.epoch) == args.epochs:
         args.backup.unlink(missing_ok=True)
 
