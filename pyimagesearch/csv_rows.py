@@ -2,7 +2,7 @@
 
 (Older numpy reads 256 as 0.) A row is one line: the label, then every value of the
 image as a whole number from 0 to 255, row by row, pixel by pixel, channel by channel.
-No header; UTF-8. For another layout, change read_rows: checks and training follow.
+No header; UTF-8. For another layout, change read_rows: checks and training use it.
 """
 
 import itertools
@@ -17,7 +17,7 @@ import numpy as np
 if np.lib.NumpyVersion(np.__version__) < "2.3.0":
     raise ImportError(f"numpy {np.__version__} reads 256 as 0; install 2.3 or later")
 
-# Height, width, channels (3 for RGB, 1 for grey) of every image in the project.
+# Height, width, channels (3 for RGB, 1 for gray) of every image in the project.
 IMAGE_SHAPE = (64, 64, 3)
 
 
@@ -26,12 +26,12 @@ class InputError(ValueError):
 
 
 def warn(text):
-    """Print a warning on standard error, in one line."""
+    """Print a one-line warning to standard error."""
     print(f"[WARNING] {text}", file=sys.stderr, flush=True)
 
 
 def check_is_file(path):
-    """Raise InputError unless `path` is a file, which can be read again and again."""
+    """Raise InputError unless `path` is a file, which can be read repeatedly."""
     if not str(path):
         raise InputError("'': no name of a file; name a CSV file")
     if not Path(path).exists():
@@ -45,13 +45,13 @@ def read_lines(path):
     """Yield (where, line) for each non-blank line of a text file.
 
     `where` begins error messages, for example "flowers.csv, line 7 ('rose,58,73,…')",
-    with the first 30 characters. The line is a str without spaces at its ends. Raises
-    InputError for what is no file, and for a line that isn't UTF-8. Closing the
+    with the line's first 30 characters. The line is a str without spaces at its ends.
+    Raises InputError if `path` isn't a file or a line isn't UTF-8. Closing the
     generator closes the file.
     """
     check_is_file(path)
-    # Undecodable bytes become surrogates, which are no UTF-8 either: so the line with
-    # them is found, and all kinds of line ends are taken.
+    # Undecodable bytes become surrogates, which can't be encoded as UTF-8: this finds
+    # the line that holds them, and every kind of line ending is accepted.
     with open(path, encoding="utf-8", errors="surrogateescape") as text_file:
         for line_number, line in enumerate(text_file, start=1):
             where = f"{path}, line {line_number}"
@@ -81,15 +81,15 @@ def parse_image(values, where, shape=IMAGE_SHAPE, dtype="uint8"):
     """Parse comma-separated values into an array of this shape and dtype.
 
     Raises InputError, beginning with `where`, unless the text holds exactly as many
-    values as the shape needs, and each is one: for uint8, a whole number from 0 to 255;
-    for float32, a finite number.
+    values as the shape needs, all valid: for uint8, whole numbers from 0 to 255; for
+    float32, finite numbers.
     """
     count, expected = values.count(",") + bool(values.strip()), math.prod(shape)
     if count != expected:
         noun = "value" if count == 1 else "values"
         found = f"{count:,} {noun} instead of {expected:,}"
         raise InputError(f"{where}: {found} for the shape {shape}")
-    # numpy accepts some characters beyond ASCII as digits.
+    # numpy accepts some non-ASCII characters as digits.
     values = values.encode("ascii", "backslashreplace").decode()
     try:
         numbers = np.loadtxt([values], dtype, delimiter=",", comments=None)
@@ -106,10 +106,10 @@ def parse_image(values, where, shape=IMAGE_SHAPE, dtype="uint8"):
 def check_csvs(train_csv, test_csv, batch_size=1):
     """Read every row of both files; return the two lists of labels, in file order.
 
-    Prints the numbers of rows and classes, and the first ten names. A missing or empty
-    file, a bad row, a training file with a single class, or a test label that training
-    lacks raises InputError. Warns of training rows that are sorted by label or fewer
-    than `batch_size`, and of classes that look alike.
+    Prints the numbers of rows and classes, and the first ten class names. Raises
+    InputError for a missing or empty file, a bad row, a training file with a single
+    class, or a test label that training lacks. Warns if the training rows are sorted by
+    label or fewer than `batch_size`, or if classes look alike.
     """
     for path in (train_csv, test_csv):
         check_is_file(path)
@@ -139,22 +139,22 @@ def check_csvs(train_csv, test_csv, batch_size=1):
 
 
 def are_sorted(labels):
-    """Tell whether labels stand in far fewer, longer runs than shuffled ones would."""
+    """Tell whether labels form far fewer, longer runs than shuffled ones would."""
     counts, runs = Counter(labels), sum(1 for _ in itertools.groupby(labels))
     shuffled = len(labels) - sum(n**2 for n in counts.values()) / len(labels)
     return runs < len(labels) and (runs == len(counts) or runs < shuffled / 2)
 
 
 def look_alikes(names):
-    """Return groups of names that differ only in what is hard to see.
+    """Return groups of names that differ only in ways that are hard to see.
 
-    That is case, spaces, invisible characters, or the Unicode form of a character.
+    These are case, spaces, invisible characters, and the Unicode form of a character.
     """
     groups = defaultdict(list)
     for name in names:
         plain = unicodedata.normalize("NFKD", str(name)).casefold()
         plain = unicodedata.normalize("NFKC", plain)
-        # \ufe0f asks for a character's coloured form.
+        # \ufe0f asks for a character's colored form.
         visible = [c for c in plain if c.isprintable() and c not in " \ufe0f"]
         groups["".join(visible)].append(name)
     return [group for group in groups.values() if len(group) > 1]
@@ -163,8 +163,8 @@ def look_alikes(names):
 def read_labels(path, known_labels=None, *, read_rows=read_rows):
     """Check every row of a file; return its labels, all in `known_labels` if given.
 
-    `read_rows` reads the file's layout. Raises InputError for a row that it refuses, a
-    label that isn't one line of text, and a file without rows.
+    `read_rows` reads the file's layout. Raises InputError for a row that it rejects, a
+    label that isn't one line of text, or a file without rows.
     """
     labels = []
     try:
