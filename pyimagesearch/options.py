@@ -1,4 +1,4 @@
-"""The command lines of train.py and of datasets/, with users' errors in one line."""
+"""The command lines of train.py and of datasets/, with one-line errors for users."""
 
 import codecs
 import functools
@@ -13,7 +13,7 @@ from pyimagesearch.csv_rows import InputError, warn
 
 
 def parse_args(train_csv, test_csv, epochs, batch_size):
-    """Parse the options of train.py, which has these defaults."""
+    """Parse the options of train.py, with these defaults."""
     parser = OneLineParser(description="Train MiniVGGNet on images from a CSV file.")
     add = parser.add_argument
     add("-t", "--train-csv", default=train_csv, help="rows to train on")
@@ -41,10 +41,10 @@ class OneLineParser(ArgumentParser):
 
 
 def users_error(error):
-    """Return what to tell the user of an error that he can cause, in one line.
+    """Return a one-line message for an error that a user can cause, otherwise None.
 
-    That is an InputError or an OSError, also where TensorFlow reports it as the failure
-    of a generator. For any other exception, return None.
+    Such an error is an InputError or an OSError, even if TensorFlow reports it as the
+    failure of a generator.
     """
     text = str(error)
     if type(error).__module__.startswith("tensorflow"):
@@ -58,9 +58,9 @@ def users_error(error):
 
 
 class Attempt:
-    """A context for one block after the other: each runs, whatever became of the last.
+    """A context manager for successive blocks: each runs, even if the last one failed.
 
-    It holds back each block's error until finish().
+    It holds back their errors until finish().
     """
 
     def __init__(self):
@@ -75,7 +75,7 @@ class Attempt:
             return True
 
     def finish(self):
-        """Raise the first error, if there was one; the later ones are warnings."""
+        """Print all errors but the first as warnings, then raise the first, if any."""
         for error in self.errors[1:]:
             warn(users_error(error) or repr(error))
         if self.errors:
@@ -149,16 +149,16 @@ picture_file = output_file(".png", ".pdf", ".svg", any_case=True)
 
 
 def model_file(text):
-    """Parse the path of a model; the names of its classes are saved beside it."""
+    """Parse a model's path; its class names are saved beside it."""
     path = output_file(".keras")(text)
     output_file(".classes.txt")(str(path.with_suffix(".classes.txt")))
     return path
 
 
 def writable(folder, text):
-    """Return `text` as a path if `folder`, where it is to be written, is writable."""
+    """Return `text` as a path if `folder`, which is to hold it, is writable."""
     try:
-        # Only trying to write works for every kind of disk and user.
+        # Only trying to write is reliable for every kind of disk and user.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ArgumentTypeError(f"{text}: {error.strerror}") from None
