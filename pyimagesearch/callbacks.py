@@ -1,4 +1,4 @@
-"""What train.py adds to model.fit: a backup to resume from, Ctrl-C, nan, a warning."""
+"""What train.py adds to model.fit: backups, a stop on Ctrl-C or nan, a warning."""
 
 import io
 import math
@@ -17,7 +17,7 @@ class StopOnCtrlC(Callback):
     """On Ctrl-C, let model.fit finish the current epoch, then stop.
 
     Stopping between two batches would leave weights that have seen part of an epoch.
-    A second Ctrl-C ends the process at once. For scripts, in the main thread.
+    A second Ctrl-C ends the process at once. For scripts, in the main thread only.
     """
 
     def on_train_begin(self, logs=None):
@@ -42,7 +42,7 @@ class StopOnCtrlC(Callback):
 
 
 class InMemory(io.BytesIO):
-    """What Keras' save_weights takes for a file, by this name."""
+    """A buffer that Keras' save_weights takes for a file, because of its name."""
 
     def __str__(self):
         return "in memory.weights.h5"
@@ -51,8 +51,8 @@ class InMemory(io.BytesIO):
 class Backup(Callback):
     """After each epoch, save weights and optimizer to `path`, unless it is None.
 
-    An epoch whose loss isn't finite is not saved. A backup that can't be written is a
-    warning, the first time, and training continues.
+    An epoch whose loss isn't finite is not saved. If a backup can't be written,
+    training continues; only the first failure prints a warning.
     """
 
     def __init__(self, path):
@@ -82,7 +82,7 @@ class WatchTraining(Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training |= not math.isfinite(logs["loss"])
 
-    def on_train_end(self, logs=None):  # the logs of the last epoch, if one was run
+    def on_train_end(self, logs=None):  # the logs of the last epoch, if any
         logs, updates = logs or {"loss": 0}, int(self.model.optimizer.iterations)
         if not math.isfinite(logs["loss"]):
             epoch = updates // self.params["steps"]
@@ -106,9 +106,9 @@ def load_backup(model, path, steps_per_epoch, epochs, seed=None):
     """Load the backup at `path`, if any, into a compiled model; return its epoch count.
 
     That number is fit's initial_epoch; it is 0 if there is no such file. With a seed,
-    numpy is seeded anew for the epochs to come. Raises InputError unless the file is a
+    numpy is reseeded for the remaining epochs. Raises InputError unless the file is a
     backup of this network and optimizer, after 1 to `epochs` whole epochs, as far as
-    counts of variables and updates can tell.
+    the counts of variables and updates show.
     """
     if not path or not path.exists():
         return 0
@@ -132,6 +132,6 @@ def load_backup(model, path, steps_per_epoch, epochs, seed=None):
     print(f"[INFO] resuming after epoch {finished}; delete {path} to start over")
     if finished == epochs:
         print("[INFO] that was the last epoch: nothing left to train, or to plot")
-    if seed is not None:  # or augmentation would repeat that of the first epochs
+    if seed is not None:  # or augmentation would repeat the first epochs
         np.random.seed((seed + finished) % 2**32)
     return finished
