@@ -149,7 +149,7 @@ def save_plot(history, path):
             axes.plot(epochs, history.history[name], ".-", label=f"train_{name}")
             axes.plot(epochs, history.history[f"val_{name}"], ".-", label=f"val_{name}")
             axes.legend()
-        # On a linear axis, a first validation loss of 100, as here, flattens the curves.
+        # On a linear axis, a validation loss of 100, as here, would flatten the curves.
         loss.set(ylabel="Loss", yscale="log")
         loss.set_title("Training Loss and Accuracy on Dataset")
         accuracy.set(xlabel="Epoch #", ylabel="Accuracy", ylim=(0, 1))
