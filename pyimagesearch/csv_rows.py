@@ -17,7 +17,7 @@ import numpy as np
 if np.lib.NumpyVersion(np.__version__) < "2.3.0":
     raise ImportError(f"numpy {np.__version__} reads 256 as 0; install 2.3 or later")
 
-# Height, width, channels (3 for RGB, 1 for gray) of every image in the project.
+# Height, width, channels (3 for RGB, 1 for grey) of every image in the project.
 IMAGE_SHAPE = (64, 64, 3)
 
 
