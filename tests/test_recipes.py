@@ -40,12 +40,13 @@ def test_every_word_behind_python_is_known_and_each_page_is_short(page):
 
 @pytest.mark.parametrize("page", PROGRAMS)
 def test_a_page_begins_with_what_it_makes_how_long_it_takes_and_its_sections(page):
-    top, _, rest = TEXTS[page].partition("\n## ")
+    top = TEXTS[page].partition("\n## ")[0]
     assert re.match(r"# .+\n\n\w", top) and "```python" not in top
     assert re.search(r"(minutes?|seconds) on two cores", " ".join(top.split()))
-    linked = set(re.findall(r"\]\(#([^)]+)\)", top))
-    missing = [h for h in headings("\n## " + rest) if slug(h) not in linked]
-    assert missing == [] or all(f"\n## {h}\n" in TEXTS[page] for h in missing)
+    prose = recipes.PIECE.sub(lambda piece: piece[0] if piece[4] else "", TEXTS[page])
+    sections = re.findall(r"(?m)^##+ (.+)\n\n(?!#)", prose)
+    linked = re.findall(r"\]\(#([^)]+)\)", top)
+    assert [section for section in sections if slug(section) not in linked] == []
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *recipes.FOLDER.glob("*.md")])
@@ -108,6 +109,9 @@ def test_a_notebook_holds_the_program_and_shows_its_pictures(page):
     code = [source for kind, source in cells[1:] if kind == "code"]
     shown = [block + "\nfigure" * ("savefig" in block) for block in blocks]
     assert code == shown and all("figure.savefig" in c for c in code if "savefig" in c)
+    program, *rest = recipes.build_programs(page)
+    assert len(rest) == len(recipes.code_blocks(page, "later"))
+    assert all(program.count(f"# {h}\n\n") <= 1 for h in headings(TEXTS[page]))
     prose = [source for kind, source in cells if kind == "markdown"]
     assert sum("restart the kernel first" in text for text in prose) == len(later)
     assert not re.search(r"\]\((?!http)", "".join(prose))
