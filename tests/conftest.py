@@ -155,8 +155,7 @@ def fail(call_main, capsys, tmp_path):
     """A function that runs a main() whose error must be one line and change no file."""
 
     def state():
-        paths = [path for path in tmp_path.rglob("*") if path.is_file()]
-        return {path: path.stat().st_mtime_ns for path in paths}
+        return {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
 
     def run(module, *args):
         before = state()
