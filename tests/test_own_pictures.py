@@ -113,12 +113,18 @@ def test_a_folder_is_named_as_each_picture_alone(page, capsys):
     shutil.copy(TEST, save_image(Path("new_photos/trip/x.jpg")).parent)
     run_code(Path(), *recipes.code_blocks("own_pictures", "later"))
     header, *lines = lines_of("predictions.csv")
-    assert header == "file,label,probability" and len(lines) == 41
+    names = page["class_names"]
+    assert header == ",".join(["file", "label", *names]) and len(lines) == 41
     model = keras.models.load_model("photos.keras")
-    for file, label, probability in [line.split(",") for line in lines[::5]]:
-        (name,), (p,) = name_pictures(model, page["class_names"], [file])
-        assert name == label and float(probability) == pytest.approx(p, abs=0.006)
-    assert lines[0].replace(",", " ") in capsys.readouterr().out
+    for file, label, *row in [line.split(",") for line in lines[::5]]:
+        (name,), (p,) = name_pictures(model, names, [file])
+        assert name == label
+        assert float(row[names.index(label)]) == pytest.approx(p, abs=0.006)
+    file, label = lines[0].split(",")[:2]
+    assert f"{file} {label} " in capsys.readouterr().out
+    Path("photos.classes.txt").write_text("one\ntwo")
+    with pytest.raises(SystemExit, match="another model's"):
+        run_code(Path(), *recipes.code_blocks("own_pictures", "later"))
 
 
 def test_a_transferred_network_gets_scaled_pictures_and_stays(page, monkeypatch):
