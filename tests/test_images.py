@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_an_error_with_its_path(tmp_path, monkeypatch):
         Image.fromarray(np.zeros((9, 9), dtype)).save(tmp_path / f"{dtype}.tif")
     for path in [*tmp_path.iterdir(), tmp_path / "missing.png"]:
         message = error_of(load_image, path)
-        assert message.startswith(f"{path}: ") and "Error(" not in message
+        assert message.startswith(f"{path}: ") and "Err" not in message
     for channels in (0, 2, 4):
         reason = f"the shape (8, 8, {channels}) has {channels} channels; make it 3"
         assert error_of(load_image, "x", (8, 8, channels)).startswith(f"x: {reason}")
