@@ -90,13 +90,23 @@ def test_few_updates_and_a_low_validation_accuracy_are_told(capsys):
     watch, model = WatchTraining(), tiny_model()
     watch.set_model(model)
     watch.on_train_end()  # no epoch was run
-    runs = (500, 0.9, 0.1), (9, 0.9, 0.61), (9, 0.5, 0.9), (499, 0.9, 0.6)
-    for updates, trained, validated in runs:
-        assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ""
+    told = (
+        "[WARNING] accuracy is {:.2f} in training and {:.2f} in validation after only"
+    )
+    for updates, trained, validated, val_loss, is_told in (
+        (500, 0.9, 0.1, 99, False),
+        (9, 0.9, 0.61, 10, False),
+        (9, 0.5, 0.9, 99, False),
+        (9, 0.62, 0.53, 99, False),
+        (9, 0.62, 0.34, 11, True),
+        (499, 0.9, 0.6, 1, True),
+    ):
         model.optimizer.iterations.assign(updates)
-        watch.on_train_end({"loss": 1, "accuracy": trained, "val_accuracy": validated})
-    few = "0.90 in training and 0.60 in validation after only 499 updates: the averages"
-    assert capsys.readouterr().err.startswith(f"[WARNING] accuracy is {few}")
+        logs = {"loss": 1, "accuracy": trained, "val_loss": val_loss}
+        watch.on_train_end(logs | {"val_accuracy": validated})
+        line = f"{told.format(trained, validated)} {updates} updates: the averages"
+        assert capsys.readouterr().err.startswith(line) == is_told
 
 
 def test_weights_momentum_and_the_update_count_are_restored(path):

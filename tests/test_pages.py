@@ -5,14 +5,18 @@ import inspect
 import re
 import shutil
 from functools import partial
+from itertools import islice
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from conftest import ROOT, make_rows
 from pages import KINDS, TEST, TRAIN, run_code, shorter_fit, write_flowers
 from tensorflow import keras
 
 import train
+from pyimagesearch.check_generator import check_generator
+from pyimagesearch.csv_rows import read_labels
 from pyimagesearch.recipes.__main__ import PIECE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -95,3 +99,28 @@ def test_the_new_call_of_fit_runs_and_the_old_one_parses(flowers):
 def test_the_test_command_is_the_one_that_ci_runs():
     (command,) = [code.strip() for code in BLOCKS["sh"] if "pytest" in code]
     assert command in (ROOT / ".ci/run").read_text().splitlines()
+
+
+def test_the_check_and_two_exercises_print_what_the_page_says(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    labels = read_labels(TRAIN)
+    lb = train.LabelBinarizer().fit(labels)
+    check_generator(partial(train.csv_image_generator, TRAIN, 32, lb), 31, rows=1020)
+    shown = re.findall(r"(?m)^\[(?:INFO|WARNING)\] .*", README)
+    for line in capsys.readouterr().out.splitlines():
+        assert any(line.startswith(text.removesuffix(" ...")) for text in shown), line
+
+    above = "    images, targets = [], []\n    while True:"
+    inside = "    while True:\n        images, targets = [], []\n"
+    names = {"np": np, "classes": list(lb.classes_)}
+    code = FIRST[FIRST.index("def generator") : FIRST.index("\n\nlayers")]
+    exec(code.replace(above, inside), names)  # noqa: S102
+    assert code.count(above) == 1
+    (mistake,) = check_generator(partial(names["generator"], TRAIN, 32), 31, rows=1020)
+    assert f"[WARNING] {mistake}" in shown
+    assert "2. 17 and 18; the last 28." in README and 1020 % 32 == 28
+    read = lambda path: (("", "daisy", [k]) for k in range(1, 19))
+    generator = train.csv_image_generator("", 4, lb, read_rows=read)
+    epoch = np.concatenate([images for images, _ in islice(generator, 4, 8)])
+    assert epoch.ravel().tolist() == [17, 18, *range(1, 15)]
+    assert "1. 17, 18, and 1 to 14." in README
