@@ -40,6 +40,8 @@ def pull(make_generator, count, mistakes, part="", model=None):
     """Return two batches with their copies, all rows' hashes, and facts on arrays."""
     kept, batches, facts = [], [], {}
     try:
+        if not callable(make_generator):
+            raise ValueError("pass the function that makes the generator, uncalled")
         for batch in islice(make_generator(), count):
             arrays = name_arrays(batch, model)
             model = arrays
@@ -107,6 +109,8 @@ def check_array(name, array, facts, others, batches):
         kind = kind if array.size == len(array) else "categorical"
         text += f", for {kind}_crossentropy; rows per class in about a pass: "
         text += ", ".join(f"{label:g}: {n}" for label, n in sorted(counts.items())[:20])
+        if len(counts) == 1 and counts.total() >= 30:
+            yield f"{name}: all rows are of class {min(counts):g}: check your labels"
         size, found = np.mean([(len(part), len(set(part))) for part in labels], 0)
         shares = np.array([*counts.values()]) / counts.total()
         chances = 1 - (1 - shares) ** size  # of each class to be in a shuffled batch
@@ -116,7 +120,7 @@ def check_array(name, array, facts, others, batches):
             yield f"{mean} hold {expected:.1f} if the rows were shuffled: shuffle them"
         unknown = set(chain(*other_labels)) - set(counts)
         if unknown and min(counts.values()) > 2 and different < sum(map(len, batches)):
-            yield f"{name}: validation has classes unknown in training, {unknown}"
+            yield f"{name}: validation has classes unknown in training, {unknown}: split anew"
     else:
         low, high, bottom = min(other_lows), max(other_highs), min(lows[:2])
         size, other_size = max(-bottom, *highs[:2]), max(-low, high)

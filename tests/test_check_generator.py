@@ -109,12 +109,20 @@ def test_a_wrong_batch(spoil, text):
     assert line.startswith(f"validation batch 2: {text}")
 
 
+UNCALLED = "pass the function that makes the generator, uncalled"
+
+
 def test_a_generator_that_ends_or_is_none():
     for batches in (0, 8, 17):
         [line] = check_generator(partial(islice, right(), batches), 8, 245)
         assert line.startswith(f"the generator ends after {batches} batches, and fit ")
-    for wrong in (right(), None, lambda: None):
-        assert check_generator(wrong, 8)[0].startswith("batch 1: raised TypeError(")
+    for wrong in (right(), None):
+        assert check_generator(wrong, 8) == [f"batch 1: {UNCALLED}"]
+    [line] = check_generator(lambda: None, 8)
+    assert line.startswith("batch 1: raised TypeError(")
+    one_class = lambda: ((x, np.zeros_like(y) + [1, 0, 0, 0, 0]) for x, y in right())
+    [line] = check_generator(one_class, 8, 245)
+    assert line == "targets: all rows are of class 0: check your labels"
     assert check_generator(right, 0)[0].startswith("steps is 0")
 
 
