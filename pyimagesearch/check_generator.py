@@ -5,6 +5,8 @@ from itertools import chain, islice, pairwise
 
 import numpy as np
 
+UNCALLED = "pass the function that makes the generator, uncalled"
+
 
 def check_generator(make_generator, steps, rows=None, validation=None):
     """Print what two epochs of `steps` batches hold; return a list of the mistakes.
@@ -40,8 +42,8 @@ def pull(make_generator, count, mistakes, part="", model=None):
     """Return two batches with their copies, all rows' hashes, and facts on arrays."""
     kept, batches, facts = [], [], {}
     try:
-        if not callable(make_generator):
-            raise ValueError("pass the function that makes the generator, uncalled")
+        if not callable(make_generator):  # a ValueError's text is printed as it is
+            raise ValueError(UNCALLED)  # noqa: TRY004
         for batch in islice(make_generator(), count):
             arrays = name_arrays(batch, model)
             model = arrays
