@@ -104,14 +104,14 @@ def check_array(name, array, facts, others, batches):
     span = f"{min(lows):g} to {max(highs):g}"
     text = f"[INFO] {name}: {array.dtype} {array.shape}, {span}"
     if None not in labels + other_labels:
-        different = len(set(chain(*batches)))
+        different, rows = len(set(chain(*batches))), sum(map(len, batches))
         labels = labels[: -(-different // max(map(len, batches)))]
         counts = Counter(chain(*labels))  # of one pass: others are no more evidence
         kind = "binary" if max(highs) <= 1 else "sparse_categorical"
         kind = kind if array.size == len(array) else "categorical"
         text += f", for {kind}_crossentropy; rows per class in about a pass: "
         text += ", ".join(f"{label:g}: {n}" for label, n in sorted(counts.items())[:20])
-        if len(counts) == 1 and counts.total() >= 30:
+        if len(counts) == 1 and different >= 30 and different < rows:
             yield f"{name}: all rows are of class {min(counts):g}: check your labels"
         size, found = np.mean([(len(part), len(set(part))) for part in labels], 0)
         shares = np.array([*counts.values()]) / counts.total()
@@ -121,8 +121,9 @@ def check_array(name, array, facts, others, batches):
             mean = f"{name}: a batch holds {found:.1f} classes on average, but would"
             yield f"{mean} hold {expected:.1f} if the rows were shuffled: shuffle them"
         unknown = set(chain(*other_labels)) - set(counts)
-        if unknown and min(counts.values()) > 2 and different < sum(map(len, batches)):
-            yield f"{name}: validation has classes unknown in training, {unknown}: split anew"
+        if unknown and min(counts.values()) > 2 and different < rows:
+            known = f"{name}: validation has classes unknown in training, {unknown}"
+            yield f"{known}: split your rows again"
     else:
         low, high, bottom = min(other_lows), max(other_highs), min(lows[:2])
         size, other_size = max(-bottom, *highs[:2]), max(-low, high)
