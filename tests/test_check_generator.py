@@ -190,7 +190,7 @@ def test_validation_that_differs(training, validation, text):
             SEVERAL | [1, 0, 0],
             "0 to 1, for binary_crossentropy: several labels, or a mask",
         ),
-        (ONE_HOT / 2 + 0.1, "0.1 to 0.6\n"),
+        (np.eye(4)[FEW] / 2 + 0.125, "0.125 to 0.625\n"),
     ],
 )
 def test_what_is_printed(capsys, targets, text):
@@ -231,7 +231,9 @@ def test_other_right_generators():
     assert check_generator(halves, 40, 8) == []  # by chance, so often
     blocks = RNG.integers(0, 5, 62).repeat(4)[:245]
     assert check_generator(maker(in_order, IMAGES, blocks), 8, 245) == []
-    whole, others = [maker(in_order, IMAGES / k, np.arange(245.0) * k) for k in (1, 2)]
+    whole, others = [
+        maker(in_order, IMAGES / k, np.arange(245.0) + 300 * k) for k in (1, 2)
+    ]
     assert check_generator(whole, 8, 245, others) == []
     assert check_generator(whole, 8, 245, maker(in_order, IMAGES, NUMBERS)) == []
 
