@@ -44,21 +44,15 @@ def dropping(n, bs):
     return (k for k in passes(n, bs) if len(k) == bs)
 
 
-ONLY = "only {} of 245 rows were seen, one of them {} times (identical rows count "
+ONLY = "only {} of 245 rows were seen, one of them {} times (identical "
 WRONG_ROWS = [
     (lambda n, bs: repeat(range(bs)), "all 18 batches hold the same 32 of 245 rows: "),
-    (
-        lambda n, bs: (range(n)[k : k + bs] for k in cycle(range(n))),
-        ONLY.format(49, 18),
-    ),
+    (lambda n, bs: (range(n)[k : k + bs] for k in cycle(range(n))), "only 49 of 245"),
     (lambda n, bs: (k[-1:] for k in dropping(n, bs)), ONLY.format(7, 3)),
     (lambda n, bs: (RNG.integers(0, n, bs) for _ in count()), ""),
     (lambda n, bs: (np.array(k) % (n - 1) for k in passes(n, bs)), ONLY.format(244, 5)),
     (dropping, ONLY.format(224, 3)),
-    (
-        partial(passes, keep=True),
-        "rows come again before all were seen, one of them 4 ",
-    ),
+    (partial(passes, keep=True), "rows come again before all were seen, one of them 4"),
 ]
 
 
@@ -109,17 +103,12 @@ def test_a_wrong_batch(spoil, text):
     assert line.startswith(f"validation batch 2: {text}")
 
 
-UNCALLED = "pass the function that makes the generator, uncalled"
-
-
 def test_a_generator_that_ends_or_is_none():
     for batches in (0, 8, 17):
         [line] = check_generator(partial(islice, right(), batches), 8, 245)
         assert line.startswith(f"the generator ends after {batches} batches, and fit ")
-    for wrong in (right(), None):
-        assert check_generator(wrong, 8) == [f"batch 1: {UNCALLED}"]
-    [line] = check_generator(lambda: None, 8)
-    assert line.startswith("batch 1: raised TypeError(")
+    assert check_generator(right(), 8)[0].startswith("batch 1: pass the function that ")
+    assert check_generator(lambda: None, 8)[0].startswith("batch 1: raised TypeError(")
     one_class = lambda: ((x, np.zeros_like(y) + [1, 0, 0, 0, 0]) for x, y in right())
     [line] = check_generator(one_class, 8, 245)
     assert line == "targets: all rows are of class 0: check your labels"
@@ -174,25 +163,19 @@ def test_validation_that_differs(training, validation, text):
     assert len(check_generator(make, 1, 245, make_other)) == (not unknown)
 
 
-@pytest.mark.parametrize(
-    ("targets", "text"),
-    [
-        (
-            ONE_HOT,
-            "0 to 1, for categorical_crossentropy; rows per class in about a pass",
-        ),
-        (CLASSES, "0 to 4, for sparse_categorical_crossentropy; rows per class"),
-        (
-            CLASSES > 1,
-            "0 to 1, for binary_crossentropy; rows per class in about a pass",
-        ),
-        (
-            SEVERAL | [1, 0, 0],
-            "0 to 1, for binary_crossentropy: several labels, or a mask",
-        ),
-        (np.eye(4)[FEW] / 2 + 0.125, "0.125 to 0.625\n"),
-    ],
-)
+PRINTED = [
+    (
+        ONE_HOT,
+        "0 to 1, for categorical_crossentropy; rows per class in about a pass: 0",
+    ),
+    (CLASSES, "0 to 4, for sparse_categorical_crossentropy; rows per class in about"),
+    (CLASSES > 1, "0 to 1, for binary_crossentropy; rows per class in about a pass: 0"),
+    (SEVERAL | [1, 0, 0], "0 to 1, for binary_crossentropy: several labels, or a mask"),
+    (np.eye(4)[FEW] / 2 + 0.125, "0.125 to 0.625\n"),
+]
+
+
+@pytest.mark.parametrize(("targets", "text"), PRINTED)
 def test_what_is_printed(capsys, targets, text):
     assert check_generator(maker(in_order, targets=targets), 2) == []
     output = capsys.readouterr().out
@@ -215,27 +198,24 @@ def test_the_projects_own_generator(pair, capsys, mode, steps):
 
 
 def test_other_right_generators():
-    flow = ImageDataGenerator().flow
-    assert check_generator(lambda: flow(IMAGES, ONE_HOT, 32), 8, 245) == []
+    def silent(make, steps, rows, validation=None):
+        return check_generator(make, steps, rows, validation) == []
+
+    assert silent(lambda: ImageDataGenerator().flow(IMAGES, ONE_HOT, 32), 8, 245)
     rare = np.eye(2)[(np.arange(1000) % 700 == 3).astype(int)]  # two rows
     for bs in (2, 32):
         make = maker(partial(passes, 1000, bs), RNG.normal(size=(1000, 2)), rare)
-        assert check_generator(make, 1000 // bs, 1000, make) == []
-    for numbers, steps, rows in [
-        (partial(passes, 245, 300, full=True), 1, None),  # more than all in a batch
-        (partial(passes, 32, 32), 2, 32),  # all
-        (lambda: (k for k in passes(245, 32, seed=0) if len(k) == 32), 7, 245),
-    ]:
-        assert check_generator(maker(numbers), steps, rows) == []
-    halves = maker(partial(passes, 8, 4), IMAGES, np.repeat([0, 1], 4))
-    assert check_generator(halves, 40, 8) == []  # by chance, so often
-    blocks = RNG.integers(0, 5, 62).repeat(4)[:245]
-    assert check_generator(maker(in_order, IMAGES, blocks), 8, 245) == []
-    whole, others = [
-        maker(in_order, IMAGES / k, np.arange(245.0) + 300 * k) for k in (1, 2)
-    ]
-    assert check_generator(whole, 8, 245, others) == []
-    assert check_generator(whole, 8, 245, maker(in_order, IMAGES, NUMBERS)) == []
+        assert silent(make, 1000 // bs, 1000, make)
+    assert silent(maker(partial(passes, 245, 300, full=True)), 1, None)
+    assert silent(maker(partial(passes, 32, 32)), 2, 32)
+    dropping_any = (k for k in passes(245, 32, seed=0) if len(k) == 32)
+    assert silent(maker(lambda: dropping_any), 7, 245)
+    by_chance, in_blocks = np.repeat([0, 1], 4), RNG.integers(0, 5, 62).repeat(4)
+    assert silent(maker(partial(passes, 8, 4), IMAGES, by_chance), 40, 8)
+    assert silent(maker(in_order, IMAGES, in_blocks), 8, 245)
+    whole = maker(in_order, IMAGES, np.arange(245.0))
+    assert silent(whole, 8, 245, maker(in_order, IMAGES / 2, np.arange(300.0, 600)))
+    assert silent(whole, 8, 245, maker(in_order, IMAGES, NUMBERS))
 
 
 @st.composite
