@@ -73,6 +73,7 @@ def test_wrong_rows(capsys, wrong, text, form):
         [line] = check_generator(make, 8, 245)
         assert line.startswith(text)
         assert f"[WARNING] {line}\n" in capsys.readouterr().out
+        assert len(check_generator(make, 7, 245)) == 1
         assert text[:7] in ("only 7 ", "only 22", "only 24") or check_generator(make, 8)
 
 
