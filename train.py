@@ -27,7 +27,7 @@ from pyimagesearch.csv_rows import (
     read_rows,
 )
 from pyimagesearch.minivggnet import MiniVGGNet
-from pyimagesearch.options import Attempt, one_line_errors, parse_args
+from pyimagesearch.options import attempt, one_line_errors, parse_args, raise_first
 from pyimagesearch.safe_files import replacing, save_model
 
 TRAIN_CSV = "flowers17_training.csv"
@@ -184,8 +184,8 @@ def main():
 
     print("[INFO] training w/ generator...")
     history = tf.keras.callbacks.History()
-    attempt = Attempt()  # a failure doesn't cost the rest
-    with attempt:
+    errors = []  # a failure doesn't cost the rest
+    with attempt(errors):
         model.fit(
             train_gen,
             steps_per_epoch=train_steps,
@@ -193,24 +193,24 @@ def main():
             validation_steps=test_steps,
             initial_epoch=initial_epoch,
             epochs=args.epochs,
-            callbacks=[history, Backup(args.backup), StopOnCtrlC(), WatchTraining()],
+            callbacks=[history, WatchTraining(), Backup(args.backup), StopOnCtrlC()],
             shuffle=False,  # the generator alone decides the order
         )
-    if not attempt.errors:
-        with attempt:
+    if not errors:
+        with attempt(errors):
             if args.model:
                 save_model(model, lb.classes_, args.model)
         print("[INFO] evaluating network...")
-        with attempt:
+        with attempt(errors):
             probabilities = model.predict(make_test_gen(), steps=test_steps)
             check_labels(args.test_csv, test_labels)  # the file may have changed
             predicted = lb.classes_[probabilities.argmax(axis=1)]
             print(classification_report(test_labels, predicted, zero_division=0))
 
     if history.history:  # at least one epoch was run
-        with attempt:
+        with attempt(errors):
             save_plot(history, args.plot)
-    attempt.finish()
+    raise_first(errors)
     # Nothing is left to resume, so the same command will start from scratch.
     if args.backup and initial_epoch + len(history.epoch) == args.epochs:
         args.backup.unlink(missing_ok=True)

@@ -51,8 +51,7 @@ class InMemory(io.BytesIO):
 class Backup(Callback):
     """After each epoch, save weights and optimizer to `path`, unless it is None.
 
-    An epoch whose loss isn't finite is not saved. If a backup can't be written,
-    training continues; only the first failure prints a warning.
+    If that fails, training continues; only the first failure prints a warning.
     """
 
     def __init__(self, path):
@@ -60,7 +59,7 @@ class Backup(Callback):
         self.path, self.warned = path, False
 
     def on_epoch_end(self, epoch, logs=None):
-        if not self.path or not math.isfinite(logs["loss"]):
+        if not self.path:
             return
         try:
             # HDF5 crashes on a full disk, so the file is made in memory.
@@ -74,25 +73,26 @@ class Backup(Callback):
 
 
 class WatchTraining(Callback):
-    """End training after an epoch whose loss isn't finite, with an InputError.
+    """Raise InputError after an epoch whose loss isn't finite, before it is backed up.
 
     At the end, warn if training accuracy is far above validation's after few updates.
+    In fit's list of callbacks it goes before Backup.
     """
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training |= not math.isfinite(logs["loss"])
-
-    def on_train_end(self, logs=None):  # the logs of the last epoch, if any
-        logs, updates = logs or {"loss": 0}, int(self.model.optimizer.iterations)
         if not math.isfinite(logs["loss"]):
-            epoch = updates // self.params["steps"]
+            print()  # ends the line of the progress bar
             raise InputError(
-                f"the loss is {logs['loss']} after epoch {epoch}; lower the learning rate,"
-                " and look for nan among values that read_rows reads by itself"
+                f"the loss is {logs['loss']} after epoch {epoch + 1}; lower the learning"
+                " rate, and look for nan among values that read_rows reads by itself"
             )
-        trained, validated = logs.get("accuracy", 0), logs.get("val_accuracy", 0)
-        far_above = logs.get("val_loss", 0) > 10 * logs["loss"]
-        gap = 0.1 if far_above else 0.3
+
+    def on_train_end(self, logs=None):
+        if not logs:  # no epoch was run
+            return
+        trained, validated = logs["accuracy"], logs["val_accuracy"]
+        updates = int(self.model.optimizer.iterations)
+        gap = 0.1 if logs["val_loss"] > 10 * logs["loss"] else 0.3
         if updates < 500 and trained - validated >= gap:
             warn(
                 f"accuracy is {trained:.2f} in training and {validated:.2f} in validation"

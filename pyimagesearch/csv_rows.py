@@ -32,13 +32,11 @@ def warn(text):
 
 def check_is_file(path):
     """Raise InputError unless `path` is a file, which can be read repeatedly."""
-    if not str(path):
-        raise InputError("'': no name of a file; name a CSV file")
     if not Path(path).exists():
         raise InputError(f"{path}: no such file in {Path(path).resolve().parent}")
     if not Path(path).is_file():
-        kind = "a folder" if Path(path).is_dir() else "a pipe or a device"
-        raise InputError(f"{path}: {kind}; name a file, since it is read repeatedly")
+        name, kind = str(path) or "''", "a folder, a pipe or a device"
+        raise InputError(f"{name}: {kind}; name a file, since it is read repeatedly")
 
 
 def read_lines(path):
@@ -153,8 +151,7 @@ def look_alikes(names):
     groups = defaultdict(list)
     for name in names:
         plain = unicodedata.normalize("NFKD", str(name)).casefold()
-        plain = unicodedata.normalize("NFKC", plain)
-        # \ufe0f asks for a character's colored form.
+        # \ufe0f asks for a character's coloured form.
         visible = [c for c in plain if c.isprintable() and c not in " \ufe0f"]
         groups["".join(visible)].append(name)
     return [group for group in groups.values() if len(group) > 1]

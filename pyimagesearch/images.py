@@ -20,10 +20,8 @@ def load_image(path, shape=IMAGE_SHAPE):
     """
     height, width, channels = shape
     if channels not in (1, 3):
-        reason = (
-            f"the shape {shape} has {channels} channels; make it 3 (RGB) or 1 (grey)"
-        )
-        raise InputError(f"{path}: {reason}")
+        reason = f"{channels} channels in the shape {shape}"
+        raise InputError(f"{path}: {reason}; make it 3 (RGB) or 1 (grey)")
     try:
         picture = _upright_8_bits(path)
         picture = picture.convert("RGB" if channels == 3 else "L")

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyimagesearch.csv_rows import InputError, warn
@@ -57,29 +58,21 @@ def users_error(error):
     return text and " ".join(text.splitlines())
 
 
-class Attempt:
-    """A context manager for successive blocks: each runs, even if the last one failed.
+@contextmanager
+def attempt(errors):
+    """Run a block to its end or to an Exception, which is appended to `errors`."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001, raise_first raises it
+        errors.append(error)
 
-    It holds back their errors until finish().
-    """
 
-    def __init__(self):
-        self.errors = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, Exception):
-            self.errors.append(error)
-            return True
-
-    def finish(self):
-        """Print all errors but the first as warnings, then raise the first, if any."""
-        for error in self.errors[1:]:
-            warn(users_error(error) or repr(error))
-        if self.errors:
-            raise self.errors[0]
+def raise_first(errors):
+    """Print all errors but the first as warnings, then raise the first, if any."""
+    for error in errors[1:]:
+        warn(users_error(error) or repr(error))
+    if errors:
+        raise errors[0]
 
 
 def one_line_errors(main):

@@ -47,9 +47,8 @@ def replacing_pair(first, second, remedy):
     except OSError as error:
         if not first_is_new:
             raise
-        mismatch = f"{first} is new already, so the two don't match; {remedy}"
-        reason = f"{error.strerror}, but {mismatch}"
-        raise OSError(error.errno, reason, error.filename) from error
+        reason = f"{error.strerror}, but {first} is new already, so the two don't match"
+        raise OSError(error.errno, f"{reason}; {remedy}", error.filename) from error
 
 
 def save_model(model, class_names, path):

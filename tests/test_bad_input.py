@@ -11,7 +11,13 @@ import tensorflow as tf
 
 import train
 from pyimagesearch.csv_rows import InputError
-from pyimagesearch.options import Attempt, one_line_errors, parse_args, users_error
+from pyimagesearch.options import (
+    attempt,
+    one_line_errors,
+    parse_args,
+    raise_first,
+    users_error,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -108,21 +114,18 @@ def test_what_a_user_can_cause_is_one_line():
         assert not line or stop.value.code == f"[ERROR] {line}"
 
 
-def test_each_block_of_an_attempt_runs_and_the_first_error_is_raised(capsys):
-    attempt, ran = Attempt(), []
+def test_each_attempt_is_made_and_the_first_error_is_raised(capsys):
+    caught = []
     errors = [InputError("one"), OSError(2, "two", "x.png"), KeyError("three")]
     for error in (None, *errors):
-        with attempt:
-            ran.append(error)
-            if error:
-                raise error
-    assert ran == [None, *errors] and attempt.errors == errors
+        with attempt(caught):
+            raise_first([error] if error else [])
+    assert caught == errors
     with pytest.raises(InputError, match="one"):
-        attempt.finish()
+        raise_first(caught)
     warnings = "[WARNING] x.png: two\n[WARNING] KeyError('three')\n"
     assert capsys.readouterr() == ("", warnings)
-    Attempt().finish()
-    with pytest.raises(KeyboardInterrupt), Attempt():
+    with pytest.raises(KeyboardInterrupt), attempt(caught):
         raise KeyboardInterrupt
 
 

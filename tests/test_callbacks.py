@@ -22,7 +22,7 @@ def tiny_model(units=4, **optimizer):
     return model
 
 
-def train(path, epochs, *callbacks, model=None, steps=STEPS):
+def train(path, epochs, *callbacks, model=None, steps=STEPS, first=()):
     """Train until that epoch; return the numbers of the epochs that ran, from 1."""
     model = model or tiny_model()
     history = model.fit(
@@ -30,7 +30,7 @@ def train(path, epochs, *callbacks, model=None, steps=STEPS):
         steps_per_epoch=steps,
         initial_epoch=load_backup(model, path, steps, epochs),
         epochs=epochs,
-        callbacks=[Backup(path), *callbacks],
+        callbacks=[*first, Backup(path), *callbacks],
         verbose=0,
     )
     return [epoch + 1 for epoch in history.epoch]
@@ -80,7 +80,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_backup(path, loss)
     model, history = tiny_model(), keras.callbacks.History()
     bad = [w + float(loss) for w in model.get_weights()]
     spoil = at_epoch(3, lambda: model.set_weights(bad))
-    message = error_of(train, path, 5, spoil, WatchTraining(), history, model=model)
+    first = history, spoil, WatchTraining()  # in train.py's order
+    message = error_of(train, path, 5, model=model, first=first)
     assert "the loss is " in message and " after epoch 3; lower" in message
     assert history.epoch == [0, 1, 2]  # it is in the plot
     assert load_backup(tiny_model(), path, STEPS, 5) == 2

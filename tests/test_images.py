@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_an_error_with_its_path(tmp_path, monkeypatch):
         message = error_of(load_image, path)
         assert message.startswith(f"{path}: ") and "Err" not in message
     for channels in (0, 2, 4):
-        reason = f"the shape (8, 8, {channels}) has {channels} channels; make it 3"
+        reason = f"{channels} channels in the shape (8, 8, {channels}); make it 3"
         assert error_of(load_image, "x", (8, 8, channels)).startswith(f"x: {reason}")
     monkeypatch.setattr(Image, "open", Mock(side_effect=MemoryError))  # has no text
     assert error_of(load_image, "x.png") == "x.png: MemoryError()"

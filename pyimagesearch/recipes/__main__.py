@@ -10,10 +10,12 @@ import re
 import sys
 from pathlib import Path
 
+from pyimagesearch.csv_rows import InputError
+from pyimagesearch.options import one_line_errors
+
 FOLDER = Path(__file__).parent
 # A fenced block, with its language, word and text, or a heading, with its text.
 PIECE = re.compile(r"(?ms)^```(\w*) ?([^\n]*)\n(.*?)^```$|^#+ ([^\n]*)$")
-LINK = re.compile(r"\[([^]]+)\]\((?!http)[^)]+\)")
 
 SET_UP = """\
 %matplotlib inline
@@ -56,58 +58,48 @@ def build_programs(page):
 
 def build_notebook(page):
     """Return a page as a Jupyter notebook, with the later programs at its end."""
-    cells, text, end = [code_cell(SET_UP)], read_page(page), 0
-    for block in PIECE.finditer(text):
-        language, word, code, _ = block.groups()
-        if language == "python" and word in ("", "later"):
-            prose = text[end : block.start()]
-            if word:
-                cells.append(prose_cell(prose + MOVED))
-            else:
-                cells += [prose_cell(prose), code_cell(code)]
-            end = block.end()
-    cells.append(prose_cell(text[end:]))
+    text = re.sub(r"(?ms)^```python later$.*?^```$", MOVED, read_page(page))
+    pieces = ["", SET_UP, *re.split(r"(?ms)^```python\n(.*?)^```$", text)]
     for program in build_programs(page)[1:]:
-        cells += [prose_cell(RESTART), code_cell(program)]
+        pieces += [program, ""]
+        pieces[-3] += f"\n{RESTART}"
+    cells = [build_cell(piece, k % 2 == 1) for k, piece in enumerate(pieces)][1:]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
     return json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 4}, indent=1)
 
 
-def code_cell(code):
-    show = "figure" if "savefig" in code else ""  # the picture, below the cell
-    cell = {"cell_type": "code", "metadata": {}, "source": (code + show).strip()}
-    return cell | {"execution_count": None, "outputs": []}
+def build_cell(text, is_code):
+    if is_code:
+        text += "figure" * ("savefig" in text)  # shows the picture below the cell
+        cell = {"cell_type": "code", "execution_count": None, "outputs": []}
+    else:
+        text = re.sub(r"\[([^]]+)\]\((?!http)[^)]+\)", r"\1", text)  # dead links
+        text = re.sub(r"(?m)^```python .*$", "```python", text)
+        cell = {"cell_type": "markdown"}
+    return cell | {"metadata": {}, "source": text.strip()}
 
 
-def prose_cell(text):
-    text = LINK.sub(r"\1", text)  # links to files and headings lead nowhere here
-    text = re.sub(r"(?m)^```python .*$", "```python", text)
-    return {"cell_type": "markdown", "metadata": {}, "source": text.strip()}
-
-
+@one_line_errors
 def main():
     pages = [path.stem for path in sorted(FOLDER.glob("*.md"))]
-    pages = [page for page in pages if code_blocks(page)]
+    programs = [f"{page}.py" for page in pages if code_blocks(page)]
     files = {}
     for name in sys.argv[1:] or [""]:
+        if name.replace(".ipynb", ".py") not in programs:
+            names = f"{', '.join(programs)}, nor one with .ipynb"
+            raise InputError(f"{name!r} is not one of {names}")
         page, _, ending = name.rpartition(".")
-        if page not in pages or ending not in ("py", "ipynb"):
-            names = ", ".join(f"{page}.py" for page in pages)
-            sys.exit(f"[ERROR] {name!r} is not one of {names}, nor one with .ipynb")
         if ending == "ipynb":
             files[name] = build_notebook(page)
         else:
-            files[name], *later = build_programs(page)
-            files |= {f"{page}_{k}.py": code for k, code in enumerate(later, start=2)}
+            for k, code in enumerate(build_programs(page), start=1):
+                files[f"{page}_{k}.py" if k > 1 else name] = code
     for name in files:
         if Path(name).exists():
-            sys.exit(f"[ERROR] {name} is already here; nothing was written")
+            raise InputError(f"{name} is already here; nothing was written")
     for name, text in files.items():
-        try:
-            Path(name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            sys.exit(f"[ERROR] {name}: {error.strerror}")
+        Path(name).write_text(text, encoding="utf-8")
         print("wrote", name)
 
 
