@@ -34,7 +34,6 @@ slow = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_s
 hypothesis.settings.register_profile("slow", **slow)
 hypothesis.settings.load_profile("slow")
 
-
 # Windows ends a process that is sent a signal, and links only for administrators.
 needs_unix = pytest.mark.skipif(os.name == "nt", reason="signals and links of Unix")
 
