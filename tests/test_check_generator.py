@@ -40,8 +40,8 @@ def passes(n, bs, full=False, seed=None, keep=False):
             left = left[bs:]
 
 
-def dropping(n, bs):
-    return (k for k in passes(n, bs) if len(k) == bs)
+def dropping(n, bs, seed=None):
+    return (k for k in passes(n, bs, seed=seed) if len(k) == bs)
 
 
 ONLY = "only {} of 245 rows were seen, one of them {} times (identical "
@@ -92,8 +92,7 @@ WRONG_BATCHES = [
 @pytest.mark.parametrize(("spoil", "text"), WRONG_BATCHES)
 def test_a_wrong_batch(spoil, text):
     def generate(wrong=3):
-        for number, batch in enumerate(right(), start=1):
-            yield spoil(*batch) if number == wrong else batch
+        return (spoil(*b) if k == wrong else b for k, b in enumerate(right(), start=1))
 
     [line] = check_generator(generate, 8, 245)
     assert line.startswith(f"batch 3: {text}")
@@ -124,14 +123,14 @@ def test_batches_that_change_after_the_yield(refill):
     assert line.startswith("a batch changed after it was yielded: yield a new array")
 
 
+@pytest.mark.parametrize(("bs", "found"), [(32, "1.6 classes"), (4, "1.1 classes")])
 @pytest.mark.parametrize("targets", [ONE_HOT, CLASSES, CLASSES[:, None] * 1.0])
-def test_rows_sorted_by_class(targets):
-    order = CLASSES.argsort()
-    make = maker(partial(in_order, full=True), IMAGES[order], targets[order])
-    text = "targets: a batch holds 1.6 classes on average, but would hold 5.0 if"
-    assert check_generator(make, 7, 245)[0].startswith(text)
-    make = maker(partial(passes, 245, 4), IMAGES[order], targets[order])
-    assert ", but would hold 2.9 if" in check_generator(make, 61, 245)[0]
+def test_rows_sorted_by_class(targets, bs, found):
+    numbers = lambda: (CLASSES.argsort()[k] for k in passes(245, bs, full=True))
+    [line] = check_generator(maker(numbers, IMAGES, targets), 245 // bs, 245)
+    wanted = "5.0" if bs == 32 else "2.9"
+    text = f"targets: a batch holds {found} on average, but would hold {wanted} if"
+    assert line.startswith(text)
 
 
 SIGNED, BOTH = UNIT * 2 - 1, "inputs: {} to {} in training, {} to {} in validation; "
@@ -191,15 +190,13 @@ def test_the_projects_own_generator(pair, capsys, mode, steps):
 RARE = np.eye(2)[(np.arange(1000) % 700 == 3).astype(int)]  # two rows
 MANY = maker(partial(passes, 1000, 2), RNG.normal(size=(1000, 2)), RARE)
 COUNTED = maker(in_order, IMAGES, np.arange(245.0))
-DROPPING_ANY = maker(lambda: (k for k in passes(245, 32, seed=0) if len(k) == 32))
-BY_CHANCE = maker(partial(passes, 8, 4), IMAGES, np.repeat([0, 1], 4))
 OTHERS = [
     (lambda: ImageDataGenerator().flow(IMAGES, ONE_HOT, 32), 8, 245),
     (MANY, 500, 1000, MANY),
     (maker(partial(passes, 245, 300, full=True)), 1),
     (maker(partial(passes, 32, 32)), 2, 32),
-    (DROPPING_ANY, 7, 245),
-    (BY_CHANCE, 40, 8),
+    (maker(partial(dropping, 245, 32, seed=0)), 7, 245),
+    (maker(partial(passes, 8, 4), IMAGES, np.repeat([0, 1], 4)), 40, 8),  # by chance
     (maker(in_order, IMAGES, RNG.integers(0, 5, 62).repeat(4)), 8, 245),  # in blocks
     (COUNTED, 8, 245, maker(in_order, IMAGES / 2, np.arange(300.0, 600))),
     (COUNTED, 8, 245, maker(in_order, IMAGES, NUMBERS)),
