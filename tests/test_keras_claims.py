@@ -106,8 +106,8 @@ def own_loss(truth, predicted):
 
 def functional(*names, **outputs):
     inputs = [keras.Input((2,), name=name) for name in names]
-    both = L.Concatenate()(inputs)
-    outputs = {name: L.Dense(units, name=name)(both) for name, units in outputs.items()}
+    joined = L.Concatenate()(inputs)
+    outputs = {name: L.Dense(n, name=name)(joined) for name, n in outputs.items()}
     return keras.Model(inputs, outputs)
 
 
@@ -240,8 +240,9 @@ def test_a_validation_generator_replays_two_batches_then_goes_on(capfd):
         print(watch(X, 3, Y, validation_data=rows, validation_steps=5)[1])
     """
     new_python(code, project=ROOT / "tests")
+    # Exercise 3 of README.md; with a seed, Keras doesn't read ahead.
     epochs = "[[0, 1, 2, 3, 4], [0, 1, 0, 1, 2], [0, 1, 3, 4, 0]]"
-    assert epochs in capfd.readouterr().out  # so a seeded run doesn't read ahead
+    assert epochs in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("data", [Batches(*batches(4)), flow(rows=14)])
@@ -265,7 +266,7 @@ def test_fit_shuffles_the_batches_of_a_pydataset():
     assert in_order == sorted(shuffled) == [*range(9)] != shuffled
 
 
-@pytest.mark.skipif(KERAS >= (3, 16), reason="Keras 3.16 closes them")
+@pytest.mark.skipif(KERAS >= (3, 16), reason="Keras 3.16 changed this")
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_predict_keeps_generators_open_but_not_those_of_as_validation_data(wrapped):
     made = weakref.WeakSet()
