@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import train
 from pyimagesearch.csv_rows import InputError
-from pyimagesearch.options import Attempt, one_line_errors, parse_args, users_error
+from pyimagesearch.options import one_line_errors, parse_args, users_error
 
 
 @pytest.fixture(autouse=True)
@@ -106,24 +106,6 @@ def test_what_a_user_can_cause_is_one_line():
         with pytest.raises(SystemExit if line else type(error)) as stop:
             one_line_errors(Mock(side_effect=error))()
         assert not line or stop.value.code == f"[ERROR] {line}"
-
-
-def test_each_block_of_an_attempt_runs_and_the_first_error_is_raised(capsys):
-    attempt, ran = Attempt(), []
-    errors = [InputError("one"), OSError(2, "two", "x.png"), KeyError("three")]
-    for error in (None, *errors):
-        with attempt:
-            ran.append(error)
-            if error:
-                raise error
-    assert ran == [None, *errors] and attempt.errors == errors
-    with pytest.raises(InputError, match="one"):
-        attempt.finish()
-    warnings = "[WARNING] x.png: two\n[WARNING] KeyError('three')\n"
-    assert capsys.readouterr() == ("", warnings)
-    Attempt().finish()
-    with pytest.raises(KeyboardInterrupt), Attempt():
-        raise KeyboardInterrupt
 
 
 def test_a_bar_is_a_bar_and_a_label_prints_in_any_encoding(monkeypatch):
