@@ -168,17 +168,17 @@ def test_a_copy_of_the_classes_inside_and_fewer_than_two_classes():
     assert label("iris/1.png", "rose/iris/1.png") == ["iris", "rose"]
     message = "x.zip: the folder 'c' holds folders named like all the other"
     assert message in error_of(label, "a/1.png", "b/1.png", "c/a/1.png", "c/b/1.png")
-    for names, number in ((["rose/1.png", "2.png"], 1), ([], "no")):
-        message = f"x.zip: {number} folder of images that Pillow can open; there"
-        assert message in error_of(label, *names)
+    message = "x.zip: 1 folder of images that Pillow can open; there must be two"
+    assert message in error_of(label, "rose/1.png", "2.png")
 
 
 def test_what_is_not_there_or_cannot_be_listed_or_unpacked(fail, monkeypatch, tmp_path):
     monkeypatch.delattr(build_csv, "download")  # which an empty name doesn't mean
-    assert "] nowhere: " in fail(build_csv, "--images", "nowhere")
-    assert "no folder of images" in fail(build_csv, "--images", "")
-    (tmp_path / "x.tgz").write_text("<!DOCTYPE html>")
-    for name, reason in (("", ""), ("none.tgz", ""), ("x.tgz", "neither a tar nor a")):
+    for name in ("nowhere", ""):
+        assert f"[ERROR] {name}: " in fail(build_csv, "--images", name)
+    path = pack(save_image(tmp_path / "one" / "x.png").parent)
+    assert f"{path}: no folder of images" in fail(build_csv, "--archive", path)
+    for name, reason in (("", ""), ("none.tgz", ""), (NAMES[0], "neither a tar nor")):
         message = f"] {name}: can't be unpacked ({reason}"
         assert message in fail(build_csv, "--archive", name)
     denied = PermissionError(13, "Permission denied", "rose")

@@ -57,7 +57,7 @@ def test_the_next_run_resumes_after_the_last_finished_epoch(backup, capsys):
 
 
 def test_a_resumed_run_draws_numbers_of_its_own(backup):
-    for seed, wanted in ((2**32 - 1, 2), (None, 7)):
+    for seed, wanted in ((2**31, 2**31 + 3), (2**32 - 1, 2), (None, 7)):
         np.random.seed(7)
         assert load_backup(tiny_model(), backup, STEPS, 5, seed) == 3
         assert np.random.random() == np.random.RandomState(wanted).random()
