@@ -45,7 +45,7 @@ def test_transparency_becomes_white(tmp_path):
         changed.save(tmp_path / f"{k}.png")
     picture.convert("RGB").save(tmp_path / "5.png", transparency=(0, 0, 0))
     for path in tmp_path.iterdir():
-        image = load_image(path)
+        image = load_image(path, (20, 64, 3))
         assert (image[:, :32] == 255).all() and (image[:, 32:, 0] < 100).all(), path
 
 

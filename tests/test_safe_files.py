@@ -15,6 +15,7 @@ def test_the_new_file_takes_the_place_of_the_old_and_a_link_stays_a_link(tmp_pat
     link.symlink_to(plot)
     with replacing(link) as part:
         part.write_text("new")
+        assert part.parent.parent == tmp_path  # on the same disk
         assert plot.read_text() == "old"
     assert link.is_symlink() and plot.read_text() == "new"
     assert sorted(tmp_path.iterdir()) == [link, plot]
@@ -49,7 +50,8 @@ def test_a_model_is_saved_with_the_names_of_its_classes(tmp_path):
 def test_if_the_class_names_alone_cannot_be_replaced_the_error_says_so(tmp_path):
     path, names = tmp_path / "x.keras", tmp_path / "x.classes.txt"
     model = Mock(save=lambda part: part.write_text("new") and names.mkdir())
-    with pytest.raises(OSError, match=f"x.keras is new already, .*: '{names}'"):
+    message = f"Is a directory, but {path} is new already, .*: '{names}'"
+    with pytest.raises(OSError, match=message):
         save_model(model, ["iris"], path)
     assert path.read_text() == "new"
 
