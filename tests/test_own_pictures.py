@@ -111,8 +111,7 @@ def test_a_folder_is_named_picture_by_picture(page, capsys):
 
 def test_a_transferred_network_gets_scaled_pictures_and_stays(page):
     freeze, fine_tune = recipes.code_blocks("own_pictures", "fragment")
-    code = freeze.replace('"imagenet"', "None, alpha=0.35")
-    exec(code, found := dict(page))  # noqa: S102
+    exec(freeze.replace('"imagenet"', "None, alpha=0.35"), found := dict(page))  # noqa: S102
     base, model, x = found["base"], found["model"], page["train_x"][:4]
     assert len(model.trainable_weights) == 2  # the last layer's
     features = keras.Model(model.input, model.layers[-2].input)  # what base returns
