@@ -38,17 +38,14 @@ def fit_on(kind):
     import train
 
     labels = read_labels(TRAIN_CSV)
-    lb = LabelBinarizer().fit(labels)
-    if kind == "generator":  # as in train.py
-        os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"
-    model = train.build_model(len(lb.classes_), EPOCHS)
-    options = {"steps_per_epoch": len(labels) // 32, "epochs": EPOCHS, "shuffle": False}
+    lb, steps = LabelBinarizer().fit(labels), len(labels) // 32
     if kind == "generator":
-        model.fit(train.csv_image_generator(TRAIN_CSV, 32, lb), **options)
+        os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"  # as in train.py
+        data = train.csv_image_generator(TRAIN_CSV, 32, lb), None, None
     else:
-        rows = options.pop("steps_per_epoch") * 32
-        images, one_hot = next(train.csv_image_generator(TRAIN_CSV, rows, lb))
-        model.fit(images, one_hot, batch_size=32, **options)
+        data = *next(train.csv_image_generator(TRAIN_CSV, 32 * steps, lb)), 32
+    model = train.build_model(len(lb.classes_), EPOCHS)
+    model.fit(*data, EPOCHS, steps_per_epoch=steps, shuffle=False)
 
 
 def seconds(program, folder):

@@ -123,35 +123,25 @@ def write(content):
 
 
 PAGE = (ROOT / "pyimagesearch/recipes/errors.md").read_text(encoding="utf-8")
+FLAT = re.sub(r"\s+", " ", PAGE)
 TEXT = (ROOT / "tests/messages.txt").read_text(encoding="utf-8")
 MESSAGES = {message: code for code, message in re.findall(r"(\S.*)\n +(.+)", TEXT)}
 OLD = "fit_generator predict_generator evaluate_generator predict_classes predict_proba"
 ARGUMENTS = """workers use_multiprocessing max_queue_size samples_per_epoch nb_epoch
     nb_val_samples nb_worker pickle_safe generator"""
-EVALUATE = "max_q_size val_samples generator"
-CONV2D = "border_mode subsample init dim_ordering"
-MODULES = """keras.layers.core keras.layers.convolutional keras.layers.pooling
-    keras.layers.normalization keras.layers.embeddings keras.layers.recurrent
-    keras.layers.advanced_activations keras.layers.experimental keras.layers.merge
-    keras.engine keras.wrappers.scikit_learn keras.utils.np_utils keras.utils.vis_utils
-    keras.utils.data_utils keras.utils.generic_utils keras.utils.training_utils
-    keras.objectives keras.initializations keras.callbacks.callbacks
-    keras.preprocessing.text keras.backend.tensorflow_backend tensorflow.contrib
-    sklearn.cross_validation"""
-IMPORTED = """keras.layers.Merge keras.layers.merge keras.layers.CuDNNLSTM
-    keras.models.Input keras.utils.np_utils keras.utils.multi_gpu_model
-    keras.optimizers.adam keras.optimizers.sgd keras.wrappers.KerasClassifier
-    keras.preprocessing.image.ImageDataGenerator keras.backend.set_session
-    sklearn.externals.joblib scipy.misc.imread train.build_validation_data"""
-USED = """keras.backend.mean keras.preprocessing.image.ImageDataGenerator
-    keras.losses.mse tensorflow.keras.backend.get_session tensorflow.contrib
-    tensorflow.ConfigProto tensorflow.Session tensorflow.get_default_graph
-    tensorflow.global_variables_initializer tensorflow.set_random_seed
-    tensorflow.placeholder tensorflow.log scipy.misc.imresize numpy.float numpy.int
-    numpy.object"""
+EVALUATE = ["max_q_size", "val_samples", "generator"]
+CONV2D = ["border_mode", "subsample", "init", "dim_ordering"]
+MODULES = re.findall(r"(?:No module named |\*\*`)'([\w.]+\.\w+)'", FLAT)
+IMPORTED = re.findall(r"cannot import name '(\w+)' from '([\w.]+)'", FLAT)
+IMPORTED = [f"{module}.{name}" for name, module in IMPORTED]
+IMPORTED += ["keras.optimizers.sgd", "keras.layers.merge"]
+USED = re.findall(r"module '([\w.]+)' has no attribute '(\w+)'", FLAT)
+USED = [*map(".".join, USED), *(f"numpy.{name}" for name in ("int", "object"))]
+SESSIONS = "Session get_default_graph global_variables_initializer placeholder log"
+USED += [f"tensorflow.{name}" for name in SESSIONS.split()]
 SIMILAR = {  # a message, the code, and the paths that stand for MODULE.NAME
-    "'Sequential' object has no attribute 'NAME'": ("tiny().NAME", OLD),
-    "got an unexpected keyword argument 'NAME'": ("fit(X, NAME=1)", ARGUMENTS),
+    "'Sequential' object has no attribute 'NAME'": ("tiny().NAME", OLD.split()),
+    "got an unexpected keyword argument 'NAME'": ("fit(X, NAME=1)", ARGUMENTS.split()),
     "Arguments not recognized: {'NAME'": ("tiny().evaluate(X, Y, NAME=1)", EVALUATE),
     "passed to Conv2D: {'NAME'": ("L.Conv2D(1, 3, NAME=1)", CONV2D),
     "No module named 'MODULE.NAME'": ("import MODULE.NAME", MODULES),
@@ -159,7 +149,7 @@ SIMILAR = {  # a message, the code, and the paths that stand for MODULE.NAME
     "module 'MODULE' has no attribute 'NAME'": ("import MODULE; MODULE.NAME", USED),
 }
 for message, (code, paths) in SIMILAR.items():
-    for path in paths.split():
+    for path in paths:
         module, _, name = path.rpartition(".")
         both = f"{message}\n{code}".replace("MODULE", module).replace("NAME", name)
         MESSAGES |= [both.split("\n")]
@@ -196,7 +186,7 @@ def test_each_message_is_printed(message, tmp_path, monkeypatch, capfd, recwarn)
 
 
 def test_the_page_lists_these_messages_and_no_other():
-    bold = re.findall(r"\*\*(`+) ?(.+?) ?\1\*\*", re.sub(r"\s+", " ", PAGE))
+    bold = re.findall(r"\*\*(`+) ?(.+?) ?\1\*\*", FLAT)
     spans, messages = [span for _, span in bold], [*MESSAGES, *NOT_HERE]
     assert not [s for s in spans if not any(s in message for message in messages)]
     assert not [m for m in messages if not any(span in m for span in spans)]

@@ -5,8 +5,9 @@ import inspect
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from unittest.mock import patch
 
 import numpy as np
@@ -114,11 +115,10 @@ def test_a_notebook_holds_the_program_and_shows_its_pictures(page):
 
 def test_a_set_up_cell_names_the_folder_without_train_py(tmp_path, monkeypatch):
     code = recipes.SET_UP.removeprefix("%matplotlib inline\n")
-    monkeypatch.chdir(ROOT)
-    exec(code, {})  # noqa: S102
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=f"no train.py in {tmp_path}"):
-        exec(code, {})  # noqa: S102
+    for folder, error in ((ROOT, nullcontext()), (tmp_path, pytest.raises(OSError))):
+        monkeypatch.chdir(folder)
+        with error:
+            exec(code, {})  # noqa: S102
 
 
 def test_other_names_are_refused_and_no_file_is_overwritten(fail, tmp_path):
@@ -210,7 +210,7 @@ def test_the_new_call_of_fit_runs_and_the_old_one_parses(flowers):
     assert names["model"].optimizer.iterations == 1020 // 32
 
 
-def test_the_check_and_two_exercises_print_what_the_page_says(capsys, monkeypatch):
+def test_the_check_and_an_exercise_print_what_the_page_says(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     labels = read_labels(TRAIN)
     lb = train.LabelBinarizer().fit(labels)
@@ -228,8 +228,3 @@ def test_the_check_and_two_exercises_print_what_the_page_says(capsys, monkeypatc
     (mistake,) = check_generator(partial(names["generator"], TRAIN, 32), 31, rows=1020)
     assert f"[WARNING] {mistake}" in shown
     assert "2. 17 and 18; the last 28." in README and 1020 % 32 == 28
-    read = lambda path: (("", "daisy", [k]) for k in range(1, 19))
-    generator = train.csv_image_generator("", 4, lb, read_rows=read)
-    epoch = np.concatenate([images for images, _ in islice(generator, 4, 8)])
-    assert epoch.ravel().tolist() == [17, 18, *range(1, 15)]
-    assert "1. 17, 18, and 1 to 14." in README
