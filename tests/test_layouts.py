@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, error_of, run_python
 
-from pyimagesearch.csv_rows import parse_image, read_labels, read_lines
+from pyimagesearch.csv_rows import InputError, parse_image, read_labels, read_lines
 from pyimagesearch.recipes.__main__ import code_blocks, read_page
 
 SECTION = read_page("own_csv").split("\n### Another layout\n")[1].split("\n### ")[0]
@@ -120,6 +120,15 @@ def test_a_bad_row_of_any_layout_is_one_line(tmp_path, monkeypatch, layout, bad)
     number = write_rows("x.csv", layout, BAD_ROWS[bad])
     message = error_of(read_labels, "x.csv", read_rows=read_rows_of(layout))
     assert message.startswith(f"x.csv, line {number} (")
+
+
+@pytest.mark.parametrize(("id_lines", "error"), [("1,a\n1,b\n", "1,b"), ("7,a", "0,")])
+def test_an_id_has_exactly_one_label(tmp_path, monkeypatch, id_lines, error):
+    monkeypatch.chdir(tmp_path)
+    write_rows("x.csv", "labels by id")
+    Path("labels.csv").write_text(f"id,label\n{id_lines}")
+    with pytest.raises(InputError, match=f", line [23] .'{error}.*: (this|labels.csv)"):
+        list(read_rows_of("labels by id")("x.csv"))
 
 
 RUNS = """import sys, train
