@@ -43,6 +43,7 @@ def test_a_page_is_short_and_its_programs_import_what_they_use(tmp_path, page):
     run_ruff(tmp_path / "blocks", [code for _, code in blocks], "format", "--diff")
     alone = [code for word, code in blocks if word in ("alone", "workers")]
     whole = recipes.build_programs(page) + alone
+    assert all("".join(whole).count(f"# {h}\n\n") < 2 for h in headings(TEXTS[page]))
     run_ruff(tmp_path / "whole", whole, "check", "--select=F", "--ignore=F811,F401")
 
 
@@ -69,9 +70,7 @@ def test_every_link_leads_somewhere_and_the_first_page_to_all_others(path):
         assert all(f"({page}.md" in text for page in PAGES)
 
 
-def test_a_program_has_the_headings_as_comments_and_the_later_blocks_beside(
-    call_main, tmp_path
-):
+def test_a_program_and_its_later_blocks_have_headings_as_comments(call_main, tmp_path):
     call_main(recipes, "own_csv.py", "training.ipynb")
     bare, later = (recipes.code_blocks("own_csv", word) for word in ("", "later"))
     for k, blocks in enumerate([bare, *zip(later)], start=1):
@@ -97,9 +96,12 @@ def test_a_notebook_holds_the_program_and_shows_its_pictures(page):
     assert code == [recipes.SET_UP.strip(), *shown]
     assert all("figure.savefig" in cell for cell in code if "savefig" in cell)
     assert notebook["nbformat"] == 4 and notebook["cells"][0]["cell_type"] == "code"
-    assert sum("restart the kernel first" in text for text in prose) == len(later)
-    assert not re.search(r"\]\((?!http)", "".join(prose))
-    assert all(f"# {heading}" in "".join(prose) for heading in headings(TEXTS[page]))
+    restart = [text.endswith(recipes.RESTART) for text in prose]
+    assert restart[-len(later) - 1 :] == [True] * len(later) + [False]
+    text = "".join(prose)
+    assert text.count(recipes.MOVED) == len(later)
+    assert not re.search(r"\]\((?!http)|```python ", text)
+    assert all(f"# {heading}" in text for heading in headings(TEXTS[page]))
 
 
 def test_a_set_up_cell_names_the_folder_without_train_py(tmp_path, monkeypatch):
@@ -159,10 +161,11 @@ def test_the_first_block_learns_and_ends_with_a_prediction(flowers, capsys):
     assert re.search(r"(?m)^5 [\d.]+ 1.0$", capsys.readouterr().out)
 
 
-def test_the_template_and_its_check_run_beside_copies(flowers, monkeypatch, capsys):
+def test_the_template_and_the_new_call_run_beside_copies(flowers, monkeypatch, capsys):
     for name in ("csv_rows.py", "check_generator.py"):
         shutil.copy(ROOT / "pyimagesearch" / name, flowers)
     monkeypatch.syspath_prepend(flowers)
+    monkeypatch.setattr(keras.Model, "fit", shorter_fit(1))
     functions = inspect.getsource(train.csv_image_generator)
     functions += inspect.getsource(train.as_validation_data)
     place = "# csv_image_generator and as_validation_data go here.\n"
@@ -170,26 +173,19 @@ def test_the_template_and_its_check_run_beside_copies(flowers, monkeypatch, caps
     assert "pyimagesearch" not in code
     for name, copy in ((TRAIN, "train.csv"), (TEST, "test.csv")):
         shutil.copy(name, copy)
-    names = {"model": train.build_model(6, 1)}
-    with patch.object(keras.Model, "fit", shorter_fit(1)):
-        exec(code, names)  # noqa: S102
+    layers = [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
+    names = {"model": keras.Sequential(layers)}
+    names["model"].compile("sgd", "mse")
+    exec(code, names)  # noqa: S102
     assert names["predicted"].shape == (36,) and names["lb"].classes_.size == 6
     assert names["model"].optimizer.iterations == 72 // 32
     assert "'iris': 12" in capsys.readouterr().out
     exec(BLOCKS["check"], names)  # noqa: S102
     assert "[WARNING]" not in capsys.readouterr().out
-
-
-def test_the_new_call_of_fit_runs_and_the_old_one_parses(flowers):
     compile(BLOCKS["old"], "old", "exec")
-    lb = train.LabelBinarizer().fit(KINDS)
-    layers = [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
-    names = vars(train) | {"ceil": int, "model": keras.Sequential(layers)}
-    names["InverseTimeDecay"] = keras.optimizers.schedules.InverseTimeDecay
-    names["train_gen"] = train.csv_image_generator(TRAIN, 8, lb)
-    names["make_test_gen"] = partial(train.csv_image_generator, TEST, 36, lb, "eval")
-    with patch.object(keras.Model, "fit", shorter_fit(1)):
-        exec(BLOCKS["new"], names)  # noqa: S102
+    names |= vars(keras.optimizers) | vars(keras.optimizers.schedules)
+    names["train_gen"] = names["csv_image_generator"]("train.csv", 2, names["lb"])
+    exec(BLOCKS["new"], names)  # noqa: S102
     assert names["model"].optimizer.iterations == 1020 // 32
 
 
