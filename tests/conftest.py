@@ -9,8 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# A shell that runs the tests in the background makes them, and all that they start,
-# ignore Ctrl-C.
+# A job in the background of a shell ignores Ctrl-C, and so does all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The tests of the download must not touch the reader's own ~/.keras.
@@ -28,10 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 from pyimagesearch.csv_rows import InputError
 
-# On a busy machine, any example may take a second.
-slow = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-hypothesis.settings.register_profile("slow", **slow)
-hypothesis.settings.load_profile("slow")
+# The same examples each time, and none is too slow, on a busy machine either.
+hypothesis.settings.load_profile("ci")
 
 # Windows ends a process that is sent a signal, and links only for administrators.
 needs_unix = pytest.mark.skipif(os.name == "nt", reason="signals and links of Unix")
@@ -71,8 +68,8 @@ def make_pair(folder, *rows):
     """Write train.csv and test.csv, of three classes, to a folder; return the paths."""
     paths = folder / "train.csv", folder / "test.csv"
     for seed, (path, count) in enumerate(zip(paths, rows, strict=True)):
-        labels = tuple(("rose", "iris", "lily", "rose")[k % 4] for k in range(count))
-        path.write_bytes(cached_csv(labels, seed))
+        labels = ("rose", "iris", "lily", "rose") * 10
+        path.write_bytes(cached_csv(labels[:count], seed))
     return paths
 
 
@@ -85,10 +82,9 @@ def pair(tmp_path):
 def start_python(folder, *args, project=ROOT):
     """Start Python in `folder`, with a project in reach."""
     env = os.environ | {"PYTHONPATH": str(project), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command, pipe = [sys.executable, "-u", *map(str, args)], subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-u", *map(str, args)]
+    return subprocess.Popen(command, cwd=folder, env=env, **pipes)
 
 
 def run_python(folder, *args, project=ROOT):
@@ -118,15 +114,12 @@ def error_of(function, *args, **options):
 
 
 def run_alone(folder, code):
-    """Run code in a folder with csv_rows.py, and none of the packages named below."""
-    shutil.copy(ROOT / "pyimagesearch" / "csv_rows.py", folder)
-    hide = """
-import sys
-hidden = "tensorflow keras sklearn matplotlib scipy pyimagesearch"
-sys.modules |= dict.fromkeys(hidden.split())  # importing them fails
-sys.path.insert(0, ".")
-"""
-    subprocess.run([sys.executable, "-I", "-c", hide + code], cwd=folder, check=True)
+    """Run code in a folder with two modules, and none of the packages named below."""
+    for name in ("csv_rows.py", "check_generator.py"):
+        shutil.copy(ROOT / "pyimagesearch" / name, folder)
+    names = ["tensorflow", "keras", "sklearn", "matplotlib", "scipy", "pyimagesearch"]
+    code = f"import sys\nsys.modules |= dict.fromkeys({names})\n{code}"  # can't import
+    subprocess.run([sys.executable, "-Es", "-c", code], cwd=folder, check=True)
 
 
 @pytest.fixture
@@ -144,18 +137,15 @@ def call_main(monkeypatch, tmp_path):
 @pytest.fixture
 def fail(call_main, capsys, tmp_path):
     """A function that runs a main() whose error must be one line and change no file."""
-
-    def state():
-        return {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
+    now = lambda: {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
 
     def run(module, *args):
-        before = state()
+        before = now()
         with pytest.raises(SystemExit) as stop:
             call_main(module, *args)
-        assert state() == before
-        message = stop.value.code  # Python prints a text, and exits with 1
-        if message == 2:
-            message = capsys.readouterr().err
+        assert now() == before
+        code = stop.value.code  # a text, which Python prints, or argparse's 2
+        message = capsys.readouterr().err if code == 2 else code
         assert len(message.splitlines()) == 1
         return message
 
@@ -171,16 +161,12 @@ def at_epoch(epoch, action):
 class Recorder(keras.Model):
     """Learns nothing; records the batches of each epoch and of each validation."""
 
-    def __init__(self):
-        super().__init__()
-        self.trained, self.tested = [], []
-        self.compile(loss="mse", run_eagerly=True)
-
     def fit(self, *args, **options):
-        new_lists = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: self.trained.append([]),
-            on_test_begin=lambda logs: self.tested.append([]),
-        )
+        self.trained, self.tested = [], []
+        new_lists = keras.callbacks.Callback()
+        new_lists.on_epoch_begin = lambda *_: self.trained.append([])
+        new_lists.on_test_begin = lambda *_: self.tested.append([])
+        self.compile(loss="mse", run_eagerly=True)
         super().fit(*args, callbacks=[new_lists], verbose=0, **options)
 
     def train_step(self, data):

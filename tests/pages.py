@@ -22,27 +22,23 @@ def write_flowers(folder):
     (folder / TEST).write_bytes(csv_bytes(rows[72:]))
 
 
-def shorter_fit(epochs):
+def shorter_fit(limit):
     """Return a fit that stops after so many epochs, however many it is asked for."""
     fit = keras.Model.fit
 
-    def short(self, *args, **options):
-        first = options.get("initial_epoch", 0)
-        options["epochs"] = min(options.get("epochs", 1), first + epochs)
-        return fit(self, *args, **options)
+    def short(*args, epochs=1, initial_epoch=0, **options):
+        epochs = min(epochs, initial_epoch + limit)
+        return fit(*args, epochs=epochs, initial_epoch=initial_epoch, **options)
 
     return short
 
 
-def run_code(folder, code, epochs=1000, name="block.py"):
-    """Run a program in the folder, in this process; return its variables.
-
-    The folder is to be the current one (monkeypatch.chdir).
-    """
-    (folder / name).write_text(code, encoding="utf-8")
+def run_code(folder, code, epochs=1000):
+    """Run a program in the folder, the current one; return its variables."""
+    (folder / "block.py").write_text(code, encoding="utf-8")
     keras.utils.set_random_seed(0)
     with patch.object(keras.Model, "fit", shorter_fit(epochs)):
-        return runpy.run_path(str(folder / name), run_name="__main__")
+        return runpy.run_path(str(folder / "block.py"), run_name="__main__")
 
 
 def run_page(folder, page, epochs=1000):
@@ -61,6 +57,5 @@ def run_ruff(folder, programs, *options):
     folder.mkdir()
     for k, program in enumerate(programs):
         (folder / f"block_{k}.py").write_text(program, encoding="utf-8")
-    command = [sys.executable, "-m", "ruff", *options, "--isolated", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = [sys.executable, "-m", "ruff", *options, "--isolated", folder]
+    subprocess.run(command, check=True)

@@ -1,13 +1,10 @@
 """The pages: their form, their links, what is made of them, and README's own blocks."""
 
-import ast
 import inspect
 import json
 import re
 import shutil
-from contextlib import nullcontext
 from functools import partial
-from itertools import chain
 from unittest.mock import patch
 
 import numpy as np
@@ -22,8 +19,7 @@ from pyimagesearch.csv_rows import read_labels
 from pyimagesearch.recipes import __main__ as recipes
 
 WORDS = {"", "later", "alone", "fragment", "devices", "workers"}
-PAGES = [path.stem for path in sorted(recipes.FOLDER.glob("*.md"))]
-PAGES.remove("README")
+PAGES = sorted({path.stem for path in recipes.FOLDER.glob("*.md")} - {"README"})
 PROGRAMS = [page for page in PAGES if recipes.code_blocks(page)]
 LIMITS = {"own_csv": 28_000, "other_targets": 28_000, "errors": 10**6}
 TEXTS = {page: recipes.read_page(page) for page in PAGES}
@@ -38,11 +34,17 @@ def slug(heading):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_word_behind_python_is_known_and_each_page_is_short(page):
-    blocks = [piece[:2] for piece in recipes.PIECE.findall(TEXTS[page]) if piece[0]]
-    assert {word for language, word in blocks if language == "python"} <= WORDS
-    assert {language for language, _ in blocks} <= {"python", "sh", "bat", "text"}
+def test_a_page_is_short_and_its_programs_import_what_they_use(tmp_path, page):
     assert len(TEXTS[page]) <= LIMITS.get(page, 20_000)
+    pieces = recipes.PIECE.findall(TEXTS[page])
+    assert {piece[0] for piece in pieces} <= {"", "python", "sh", "bat", "text"}
+    blocks = [piece[1:3] for piece in pieces if piece[0] == "python"]
+    assert {word for word, _ in blocks} <= WORDS
+    run_ruff(tmp_path / "blocks", [code for _, code in blocks], "format", "--diff")
+    alone = [code for word, code in blocks if word in ("alone", "workers")]
+    whole = recipes.build_programs(page) + alone
+    assert all("".join(whole).count(f"# {h}\n\n") < 2 for h in headings(TEXTS[page]))
+    run_ruff(tmp_path / "whole", whole, "check", "--select=F", "--ignore=F811,F401")
 
 
 @pytest.mark.parametrize("page", PROGRAMS)
@@ -68,38 +70,24 @@ def test_every_link_leads_somewhere_and_the_first_page_to_all_others(path):
         assert all(f"({page}.md" in text for page in PAGES)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_blocks_are_formatted_and_programs_import_what_they_use(tmp_path, page):
-    blocks = {word: recipes.code_blocks(page, word) for word in WORDS}
-    run_ruff(tmp_path / "blocks", chain(*blocks.values()), "format", "--diff")
-    whole = recipes.build_programs(page) + blocks["alone"] + blocks["workers"]
-    run_ruff(tmp_path / "whole", whole, "check", "--select=F", "--ignore=F811,F401")
-
-
-def test_a_program_has_the_headings_as_comments_and_the_later_blocks_beside(
-    call_main, tmp_path
-):
+def test_a_program_and_its_later_blocks_have_headings_as_comments(call_main, tmp_path):
     call_main(recipes, "own_csv.py", "training.ipynb")
     bare, later = (recipes.code_blocks("own_csv", word) for word in ("", "later"))
-    programs = {"own_csv.py": bare}
-    programs |= {f"own_csv_{k}.py": [code] for k, code in enumerate(later, start=2)}
-    written = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
-    assert json.loads(written.pop("training.ipynb"))["nbformat"] == 4
-    for name, blocks in programs.items():
-        rest, comments = written.pop(name), []
-        for block in blocks:
-            between, rest = rest.split(block, 1)
-            comments.append(between.strip().removeprefix("# "))
-        assert not rest and {*comments} <= {*headings(TEXTS["own_csv"])}
-        assert len({*comments}) == len(blocks)
-    assert not written
+    for k, blocks in enumerate([bare, *zip(later)], start=1):
+        path = tmp_path / (f"own_csv_{k}.py" if k > 1 else "own_csv.py")
+        pattern = "\n\n".join(f"# (.+)\n\n{re.escape(block)}" for block in blocks)
+        comments = re.fullmatch(pattern, path.read_text("utf-8")).groups()
+        assert [h for h in headings(TEXTS["own_csv"]) if h in comments] == [*comments]
+        path.unlink()
+    (path,) = tmp_path.iterdir()
+    assert path.name == "training.ipynb" and json.loads(path.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("page", PROGRAMS)
 def test_a_notebook_holds_the_program_and_shows_its_pictures(page):
-    cells = json.loads(recipes.build_notebook(page))["cells"]
+    notebook = json.loads(recipes.build_notebook(page))
     code, prose = (
-        [cell["source"] for cell in cells if cell["cell_type"] == kind]
+        [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == kind]
         for kind in ("code", "markdown")
     )
     later = recipes.build_programs(page)[1:]
@@ -107,38 +95,36 @@ def test_a_notebook_holds_the_program_and_shows_its_pictures(page):
     shown = [block + "\nfigure" * ("savefig" in block) for block in blocks]
     assert code == [recipes.SET_UP.strip(), *shown]
     assert all("figure.savefig" in cell for cell in code if "savefig" in cell)
-    assert cells[0]["cell_type"] == "code"
-    assert sum("restart the kernel first" in text for text in prose) == len(later)
-    assert not re.search(r"\]\((?!http)", "".join(prose))
-    assert all(f"# {heading}" in "".join(prose) for heading in headings(TEXTS[page]))
+    assert notebook["nbformat"] == 4 and notebook["cells"][0]["cell_type"] == "code"
+    restart = [text.endswith(recipes.RESTART) for text in prose]
+    assert restart[-len(later) - 1 :] == [True] * len(later) + [False]
+    text = "".join(prose)
+    assert text.count(recipes.MOVED) == len(later)
+    assert not re.search(r"\]\((?!http)|```python ", text)
+    assert all(f"# {heading}" in text for heading in headings(TEXTS[page]))
 
 
 def test_a_set_up_cell_names_the_folder_without_train_py(tmp_path, monkeypatch):
     code = recipes.SET_UP.removeprefix("%matplotlib inline\n")
-    for folder, error in ((ROOT, nullcontext()), (tmp_path, pytest.raises(OSError))):
-        monkeypatch.chdir(folder)
-        with error:
-            exec(code, {})  # noqa: S102
+    monkeypatch.chdir(ROOT)
+    exec(code, {})  # noqa: S102
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="no train.py in .+: do what the comment says"):
+        exec(code, {})  # noqa: S102
 
 
 def test_other_names_are_refused_and_no_file_is_overwritten(fail, tmp_path):
     for names in ("", "errors.py", "README.py", "own_csv", "../own_csv.py"):
-        message = fail(recipes, "own_csv.ipynb", names)
-        assert f"{names!r} is not one of " in message
-        assert "own_csv.py, own_generator.py" in message
+        message = f"{names!r} is not one of other_targets.py, own_csv.py, own_gen"
+        assert message in fail(recipes, "own_csv.ipynb", names)
     assert ".ipynb" in fail(recipes)
     (tmp_path / "own_csv_3.py").write_text("mine")
     assert "own_csv_3.py is already here" in fail(recipes, "training.py", "own_csv.py")
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = {}
-for language, word, code, _ in recipes.PIECE.findall(README):
-    BLOCKS.setdefault(f"{language} {word}".strip(), []).append(code)
-(FIRST,), (TEMPLATE,), (CHECK,), (LOOP,), (GENERATOR,), (OLD,), (NEW,) = (
-    BLOCKS[f"python {word}"]
-    for word in ("alone", "template", "check", "loop", "generator", "old", "new")
-)
+BLOCKS = {word: code for _, word, code, _ in recipes.PIECE.findall(README) if word}
+FIRST = BLOCKS["alone"]
 
 
 @pytest.fixture
@@ -150,13 +136,13 @@ def flowers(tmp_path, monkeypatch):
 
 
 def test_the_lesson_is_short_and_shows_train_pys_generator():
-    assert len(README) <= 28_000
+    assert len(README) <= 28_000 and FIRST.count("\n") <= 45
     assert README.index("```python") < 1200
-    assert FIRST.count("\n") <= 45
+    assert README.count("```python") == len(BLOCKS)  # each word once
     source = inspect.getsource(train.csv_image_generator)
     signature, _, body = source.split('    """')[0], *source.split('"""')[1:]
-    assert GENERATOR == signature + body.lstrip("\n")
-    (command,) = [code.strip() for code in BLOCKS["sh"] if "pytest" in code]
+    assert BLOCKS["generator"] == signature + body.lstrip("\n")
+    (command,) = re.findall(r"(?m)^```sh\n(.*pytest.*)\n```$", README)
     assert command in (ROOT / ".ci/run").read_text().splitlines()
 
 
@@ -171,49 +157,41 @@ def test_the_first_block_learns_and_ends_with_a_prediction(flowers, capsys):
     batch, targets = next(found["generator"](TRAIN, 7))
     assert (batch == images).all()
     assert [found["classes"][k] for k in targets.argmax(axis=1)] == [*labels]
-    exec(LOOP, found)  # noqa: S102
+    exec(BLOCKS["loop"], found)  # noqa: S102
     assert re.search(r"(?m)^5 [\d.]+ 1.0$", capsys.readouterr().out)
 
 
-def test_the_template_and_its_check_run_beside_copies(flowers, monkeypatch, capsys):
+def test_the_template_and_the_new_call_run_beside_copies(flowers, monkeypatch, capsys):
     for name in ("csv_rows.py", "check_generator.py"):
         shutil.copy(ROOT / "pyimagesearch" / name, flowers)
     monkeypatch.syspath_prepend(flowers)
-    functions = [train.csv_image_generator, train.as_validation_data]
-    before, after = TEMPLATE.split(
-        "# csv_image_generator and as_validation_data go here.\n"
-    )
-    code = before + "\n".join(map(inspect.getsource, functions)) + after
+    monkeypatch.setattr(keras.Model, "fit", shorter_fit(1))
+    functions = inspect.getsource(train.csv_image_generator)
+    functions += inspect.getsource(train.as_validation_data)
+    place = "# csv_image_generator and as_validation_data go here.\n"
+    code = BLOCKS["template"].replace(place, functions)
     assert "pyimagesearch" not in code
     for name, copy in ((TRAIN, "train.csv"), (TEST, "test.csv")):
         shutil.copy(name, copy)
-    names = {"model": train.build_model(6, 1)}
-    with patch.object(keras.Model, "fit", shorter_fit(1)):
-        exec(code, names)  # noqa: S102
+    layers = [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
+    names = {"model": keras.Sequential(layers)}
+    names["model"].compile("sgd", "mse")
+    exec(code, names)  # noqa: S102
     assert names["predicted"].shape == (36,) and names["lb"].classes_.size == 6
     assert names["model"].optimizer.iterations == 72 // 32
     assert "'iris': 12" in capsys.readouterr().out
-    exec(CHECK, names)  # noqa: S102
+    exec(BLOCKS["check"], names)  # noqa: S102
     assert "[WARNING]" not in capsys.readouterr().out
-
-
-def test_the_new_call_of_fit_runs_and_the_old_one_parses(flowers):
-    ast.parse(OLD)
-    lb = train.LabelBinarizer().fit(KINDS)
-    layers = [keras.Input((64, 64, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]
-    names = vars(train) | {"ceil": int, "model": keras.Sequential(layers)}
-    names["InverseTimeDecay"] = keras.optimizers.schedules.InverseTimeDecay
-    names["train_gen"] = train.csv_image_generator(TRAIN, 8, lb)
-    names["make_test_gen"] = partial(train.csv_image_generator, TEST, 36, lb, "eval")
-    with patch.object(keras.Model, "fit", shorter_fit(1)):
-        exec(NEW, names)  # noqa: S102
+    compile(BLOCKS["old"], "old", "exec")
+    names |= vars(keras.optimizers) | vars(keras.optimizers.schedules)
+    names["train_gen"] = names["csv_image_generator"]("train.csv", 2, names["lb"])
+    exec(BLOCKS["new"], names)  # noqa: S102
     assert names["model"].optimizer.iterations == 1020 // 32
 
 
 def test_the_check_and_an_exercise_print_what_the_page_says(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    labels = read_labels(TRAIN)
-    lb = train.LabelBinarizer().fit(labels)
+    lb = train.LabelBinarizer().fit(read_labels(TRAIN))
     check_generator(partial(train.csv_image_generator, TRAIN, 32, lb), 31, rows=1020)
     shown = re.findall(r"(?m)^\[(?:INFO|WARNING)\] .*", README)
     for line in capsys.readouterr().out.splitlines():
