@@ -144,19 +144,15 @@ def test_a_loss_of_nan_ends_the_run(run, monkeypatch, tmp_path):
     output = run(f"{ALL} 3", "^.ERROR. the loss is nan after epoch 2; lower the").out
     assert "Epoch 3/3" not in output and EVALUATING not in output
     assert made(tmp_path) == {"plot.png", "b.weights.h5"}
-    backup = train.build_model(3, epochs=3)
-    assert load_backup(backup, tmp_path / "b.weights.h5", 5, 3) == 1  # a good epoch
+    assert load_backup(train.build_model(3, 3), tmp_path / "b.weights.h5", 5, 3) == 1
 
 
 @needs_unix
 def test_ctrl_c_during_a_backup_ends_that_epoch(run, monkeypatch):
     save = train.Backup.on_epoch_end
-
-    def press(self, epoch, logs):
-        save(self, epoch, logs)
-        if epoch == 0:
-            signal.raise_signal(signal.SIGINT)
-
+    press = lambda self, epoch, logs: (
+        save(self, epoch, logs) or epoch or signal.raise_signal(signal.SIGINT)
+    )
     monkeypatch.setattr(train.Backup, "on_epoch_end", press)
     assert "Epoch 2/3" not in run("-e 3 -b 20 --backup b.weights.h5").out
 
