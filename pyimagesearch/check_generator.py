@@ -40,6 +40,8 @@ def pull(make_generator, count, mistakes, part="", model=None):
     """Return two batches with their copies, all rows' hashes, and facts on arrays."""
     kept, batches, facts = [], [], {}
     try:
+        if not callable(make_generator):
+            raise TypeError("pass the function that makes the generator, uncalled")
         for batch in islice(make_generator(), count):
             arrays = name_arrays(batch, model)
             model = arrays

@@ -63,7 +63,7 @@ def attempt(errors):
     """Run a block to its end or to an Exception, which is appended to `errors`."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001, raise_first raises it
+    except Exception as error:  # noqa: BLE001, raise_first tells it
         errors.append(error)
 
 

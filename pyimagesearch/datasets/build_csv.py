@@ -50,12 +50,7 @@ def unpack(archive, folder):
     try:
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
-                # Python 3.11.7's own filter lets nested links lead out of the folder
-                # (CVE-2025-4517), and an archive of photographs has none.
-                for member in tar:
-                    if member.issym() or member.islnk():
-                        raise tarfile.TarError(f"{member.name!r} is a link")
-                tar.extractall(folder, filter="data")
+                tar.extractall(folder, filter=_regular_files)
                 # tarfile stops at the first block of zeros, or where the archive was
                 # truncated. Reading the rest also makes gzip compare its checksum.
                 tar.fileobj.seek(tar.offset)
@@ -69,6 +64,14 @@ def unpack(archive, folder):
             raise tarfile.TarError("neither a tar nor a zip file, or a truncated one")
     except Exception as error:  # each decompressor has its own for damaged data
         raise InputError(f"{archive}: can't be unpacked ({error})") from error
+
+
+def _regular_files(member, folder):
+    # Python 3.11.7's own filter lets nested links lead out of the folder
+    # (CVE-2025-4517), and an archive of photographs has none.
+    if member.issym() or member.islnk():
+        raise tarfile.TarError(f"{member.name!r} is a link")
+    return tarfile.data_filter(member, folder)
 
 
 def find_images(folder):

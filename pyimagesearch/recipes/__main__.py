@@ -59,11 +59,12 @@ def build_programs(page):
 def build_notebook(page):
     """Return a page as a Jupyter notebook, with the later programs at its end."""
     text = re.sub(r"(?ms)^```python later$.*?^```$", MOVED, read_page(page))
-    pieces = ["", SET_UP, *re.split(r"(?ms)^```python\n(.*?)^```$", text)]
+    # Code, prose, code, prose, ...
+    pieces = [SET_UP, *re.split(r"(?ms)^```python\n(.*?)^```$", text)]
     for program in build_programs(page)[1:]:
+        pieces[-1] += f"\n{RESTART}"
         pieces += [program, ""]
-        pieces[-3] += f"\n{RESTART}"
-    cells = [build_cell(piece, k % 2 == 1) for k, piece in enumerate(pieces)][1:]
+    cells = [build_cell(piece, k % 2 == 0) for k, piece in enumerate(pieces)]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
     return json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 4}, indent=1)
